@@ -1,0 +1,158 @@
+"""What a job is: its request, its states, and which state may follow which."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Any
+
+from common.catalogue import find
+from common.catalogue.spec import IndicatorSpec, ParamValue
+from common.query import Interval, Warmup
+
+
+class JobState(StrEnum):
+    """
+    queued ──> running ──> completed ──> expired
+       │          ├──────> failed ─────> expired
+       └──────────┴──────> cancelled ──> expired
+    """
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+ENDED = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED})
+LIVE = frozenset({JobState.QUEUED, JobState.RUNNING})
+
+
+class PartState(StrEnum):
+    """
+    waiting ──> queued <──> running ──> completed | failed
+    Any of the first three may become cancelled. Only the assembly waits: for all other parts.
+    A running part whose lease ran out is queued again, or failed after its last attempt.
+    """
+
+    WAITING = "waiting"
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class TableFormat(StrEnum):
+    """Encodings of a job's table."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
+    JSON = "json"
+
+    @property
+    def media_type(self) -> str:
+        return {
+            TableFormat.PARQUET: "application/vnd.apache.parquet",
+            TableFormat.CSV: "text/csv",
+            TableFormat.JSON: "application/json",
+        }[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One indicator with one set of parameters; `label` names its columns."""
+
+    label: str
+    indicator: str
+    params: tuple[tuple[str, ParamValue], ...]  # complete, in the spec's order
+
+    @property
+    def spec(self) -> IndicatorSpec:
+        return find(self.indicator)
+
+    @property
+    def columns(self) -> list[str]:
+        return self.spec.columns(self.label)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """A batch, every default resolved: what is stored, and all a worker needs besides the symbols of its part."""
+
+    symbols: tuple[str, ...]  # sorted, distinct
+    series: tuple[Series, ...]
+    start_date: date
+    end_date: date
+    format: TableFormat
+    interval: Interval = Interval.DAY
+    warmup: Warmup = Warmup.FULL
+    include_ohlcv: bool = False
+
+    @property
+    def cost(self) -> int:
+        """Price in series: symbols × indicators × parameter sets."""
+        return len(self.symbols) * len(self.series)
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the table after `symbol, date`."""
+        bars = ["open", "high", "low", "close", "volume"] if self.include_ohlcv else []
+        return bars + [column for s in self.series for column in s.columns]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "symbols": list(self.symbols),
+            "series": [{"label": s.label, "indicator": s.indicator, "params": dict(s.params)} for s in self.series],
+            "start_date": self.start_date.isoformat(),
+            "end_date": self.end_date.isoformat(),
+            "interval": self.interval.value,
+            "warmup": self.warmup.value,
+            "include_ohlcv": self.include_ohlcv,
+            "format": self.format.value,
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "JobRequest":
+        """The inverse of `to_json`."""
+        return cls(
+            symbols=tuple(raw["symbols"]),
+            series=tuple(Series(s["label"], s["indicator"], tuple(s["params"].items())) for s in raw["series"]),
+            start_date=date.fromisoformat(raw["start_date"]),
+            end_date=date.fromisoformat(raw["end_date"]),
+            interval=Interval(raw["interval"]),
+            warmup=Warmup(raw["warmup"]),
+            include_ohlcv=raw["include_ohlcv"],
+            format=TableFormat(raw["format"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesError:
+    """One series of one symbol that could not be computed; its cells in the table are null."""
+
+    symbol: str
+    indicator: str
+    detail: str
+
+
+def cut(symbols: Sequence[str], rows: Mapping[str, int], columns: int, cells: int) -> list[tuple[str, ...]]:
+    """`symbols` in their order, cut into parts of about `cells` rows × columns each.
+
+    The cut depends on its arguments alone, so a job planned twice has the same parts.
+    """
+    parts: list[tuple[str, ...]] = []
+    part: list[str] = []
+    filled = 0
+    for symbol in symbols:
+        weight = rows[symbol] * max(columns, 1)
+        if part and filled + weight > cells:
+            parts.append(tuple(part))
+            part, filled = [], 0
+        part.append(symbol)
+        filled += weight
+    if part:
+        parts.append(tuple(part))
+    return parts

@@ -1,0 +1,114 @@
+"""A question for one indicator of one symbol, in its one canonical form."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Any
+from urllib.parse import quote
+
+from common.catalogue import find
+from common.catalogue.spec import IndicatorSpec, ParamValue
+from common.version import ENGINE_VERSION
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+
+class Interval(StrEnum):
+    DAY = "1d"
+
+
+class Warmup(StrEnum):
+    """Which rows an indicator sees: the symbol's whole history before the cut, or the cut rows alone."""
+
+    FULL = "full"
+    NONE = "none"
+
+
+class Form(StrEnum):
+    """Encodings of a single answer."""
+
+    JSON = "json"
+    CSV = "csv"
+
+    @property
+    def media_type(self) -> str:
+        return {Form.JSON: "application/json", Form.CSV: "text/csv"}[self]
+
+
+def read_date(raw: object) -> date:
+    """`raw` as a calendar date. Raises ValueError that names the value and what would be right."""
+    if isinstance(raw, str) and _DATE.fullmatch(raw):
+        try:
+            return date.fromisoformat(raw)
+        except ValueError:
+            raise ValueError(f"{raw!r} is not a day of the calendar") from None
+    raise ValueError(f"{str(raw)[:40]!r} is not a date; write YYYY-MM-DD")
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorQuery:
+    """What to compute and how to encode it. Equal questions are equal values and share one cache key."""
+
+    symbol: str
+    indicator: str
+    params: tuple[tuple[str, ParamValue], ...]  # complete, in the spec's order
+    start_date: date
+    end_date: date
+    interval: Interval = Interval.DAY
+    warmup: Warmup = Warmup.FULL
+    include_ohlcv: bool = False
+    form: Form = Form.JSON
+
+    @property
+    def spec(self) -> IndicatorSpec:
+        return find(self.indicator)
+
+    @property
+    def parameters(self) -> str:
+        """Everything the answer depends on beyond symbol, dates and indicator, as the last part of the key."""
+        pairs = [f"{name}={value}" for name, value in self.params]
+        pairs += [f"interval={self.interval}", f"warmup={self.warmup}", f"form={self.form}"]
+        if self.include_ohlcv:
+            pairs.append("ohlcv")
+        return ",".join(pairs)
+
+    def cache_key(self, data_version: str) -> str:
+        """`{symbol}:{start_date}:{end_date}:{indicator}:{parameters}` behind both versions.
+
+        A colon inside a symbol is escaped, so no two questions can share a key.
+        """
+        return (
+            f"values:{data_version}:{ENGINE_VERSION}:{quote(self.symbol, safe='&')}:{self.start_date}:{self.end_date}"
+            f":{self.indicator}:{self.parameters}"
+        )
+
+    def to_message(self) -> dict[str, Any]:
+        """As plain JSON values, for the broker."""
+        return {
+            "symbol": self.symbol,
+            "indicator": self.indicator,
+            "params": dict(self.params),
+            "start_date": self.start_date.isoformat(),
+            "end_date": self.end_date.isoformat(),
+            "interval": self.interval.value,
+            "warmup": self.warmup.value,
+            "include_ohlcv": self.include_ohlcv,
+            "form": self.form.value,
+        }
+
+    @classmethod
+    def from_message(cls, message: Mapping[str, Any]) -> "IndicatorQuery":
+        """The inverse of `to_message`."""
+        return cls(
+            symbol=message["symbol"],
+            indicator=message["indicator"],
+            params=tuple(message["params"].items()),
+            start_date=date.fromisoformat(message["start_date"]),
+            end_date=date.fromisoformat(message["end_date"]),
+            interval=Interval(message["interval"]),
+            warmup=Warmup(message["warmup"]),
+            include_ohlcv=message["include_ohlcv"],
+            form=Form(message["form"]),
+        )
