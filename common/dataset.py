@@ -4,7 +4,6 @@
 Replacing that one file is the whole of an import, so a reader sees the old data or the new, never a mixture.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -98,7 +97,7 @@ class ManifestFile:
     def current(self) -> Manifest:
         """Raises DataError when no data has been published."""
         try:
-            stat = os.stat(self._path)
+            stat = self._path.stat()
         except FileNotFoundError:
             raise DataError(f"no market data has been published in {self._path.parent}") from None
         stamp = (stat.st_mtime_ns, stat.st_ino)

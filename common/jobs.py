@@ -12,7 +12,8 @@ from common.query import Interval, Warmup
 
 
 class JobState(StrEnum):
-    """
+    """The life of a job.
+
     queued ──> running ──> completed ──> expired
        │          ├──────> failed ─────> expired
        └──────────┴──────> cancelled ──> expired
@@ -31,7 +32,8 @@ LIVE = frozenset({JobState.QUEUED, JobState.RUNNING})
 
 
 class PartState(StrEnum):
-    """
+    """The life of a part of a job.
+
     waiting ──> queued <──> running ──> completed | failed
     Any of the first three may become cancelled. Only the assembly waits: for all other parts.
     A running part whose lease ran out is queued again, or failed after its last attempt.

@@ -20,20 +20,15 @@ class Settings(BaseSettings):
 
     # --- where things are
     database_url: str | None = Field(
-        None, description="PostgreSQL, e.g. postgresql://user:password@host/db. Unset: `kalpi up` starts its own."
+        None,
+        description="PostgreSQL, e.g. postgresql://user:password@host/db. Unset: `kalpi up` starts its own.",
     )
-    redis_url: str | None = Field(
-        None, description="Broker Redis (AOF, noeviction). Unset: `kalpi up` starts its own."
-    )
-    cache_url: str | None = Field(
-        None, description="Cache Redis (allkeys-lru). Unset: the broker's server is used."
-    )
+    redis_url: str | None = Field(None, description="Broker Redis (AOF, noeviction). Unset: `kalpi up` starts its own.")
+    cache_url: str | None = Field(None, description="Cache Redis (allkeys-lru). Unset: the broker's server is used.")
     state_dir: Path = Field(
         Path(".kalpi"), description="Folder of everything generated: databases, market panels, results, logs."
     )
-    data_file: Path = Field(
-        Path("data/stocks_ohlc_data.parquet"), description="Parquet file of the bars to serve."
-    )
+    data_file: Path = Field(Path("data/stocks_ohlc_data.parquet"), description="Parquet file of the bars to serve.")
     host: str = Field("127.0.0.1", description="Address the API and Flower listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port of the API; 0 picks a free one.")
     flower_port: int = Field(5555, ge=0, le=65535, description="Port of Flower; 0 picks a free one.")
@@ -62,18 +57,18 @@ class Settings(BaseSettings):
         32 * 2**20, ge=0, description="Bound of the answers an API process keeps in its own memory."
     )
     cold_wait_seconds: Seconds = Field(
-        10, description="How long an uncached request waits for a worker unless `Prefer: wait=N` says otherwise."
+        10,
+        description="How long an uncached request waits for a worker unless `Prefer: wait=N` says otherwise.",
     )
     database_timeout_seconds: Seconds = Field(
-        5, description="How long the API waits for a PostgreSQL connection or statement before it answers 503."
+        5,
+        description="How long the API waits for a PostgreSQL connection or statement before it answers 503.",
     )
     redis_timeout_seconds: Seconds = Field(2, description="How long a Redis command may take before 503.")
 
     # --- jobs
     job_ttl_seconds: int = Field(86400, ge=1, description="How long a result is kept after its job has ended.")
-    part_cells: int = Field(
-        2_000_000, ge=1, description="Rows x columns a job part aims at; decides how a job is cut."
-    )
+    part_cells: int = Field(2_000_000, ge=1, description="Rows x columns a job part aims at; decides how a job is cut.")
     part_lease_seconds: Seconds = Field(
         10, description="How long a part may go without a sign of life before another worker takes it."
     )

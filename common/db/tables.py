@@ -1,0 +1,140 @@
+"""The tables, as SQLAlchemy Core. Migrations in `migrations/` bring a database to exactly this."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from common.jobs import JobState, PartState
+from common.tiers import TierName
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _one_of(column: str, values: type[TierName | JobState | PartState]) -> CheckConstraint:
+    listed = ", ".join(f"'{v}'" for v in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+
+
+def _moment(name: str, *, nullable: bool = True) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+def _created_at() -> Column[object]:
+    return Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Integer, Identity(), primary_key=True),
+    Column("username", Text, nullable=False),
+    Column("hashed_password", Text, nullable=False),
+    Column("tier", Text, nullable=False, server_default=TierName.FREE.value),
+    # The count belongs to the UTC day in last_request_reset; on any other day it stands for 0.
+    Column("requests_today", Integer, nullable=False, server_default=text("0")),
+    Column("last_request_reset", Date, nullable=False, server_default=text("(now() AT TIME ZONE 'utc')::date")),
+    _created_at(),
+    _one_of("tier", TierName),
+    CheckConstraint("requests_today >= 0", name="requests_today_counted"),
+)
+Index("uq_users_username_folded", func.lower(users.c.username), unique=True)
+
+sessions = Table(  # a sign-in: the family of refresh tokens that descend from it
+    "sessions",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    _created_at(),
+    _moment("expires_at", nullable=False),
+    _moment("revoked_at"),
+)
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),  # SHA-256 of the token; the token itself is nowhere
+    Column("session_id", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False, index=True),
+    _created_at(),
+    _moment("expires_at", nullable=False),
+    _moment("spent_at"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("status", Text, nullable=False, server_default=JobState.QUEUED.value),
+    Column("request", JSON, nullable=False),  # common.jobs.JobRequest; not JSONB: parameters keep their order
+    Column("format", Text, nullable=False),
+    Column("data_version", Text, nullable=False),
+    Column("cost", Integer, nullable=False),  # series charged
+    Column("refunded", Integer, nullable=False, server_default=text("0")),  # series given back
+    Column("charged_on", Date, nullable=False),  # the UTC day that paid
+    Column("series_completed", Integer, nullable=False, server_default=text("0")),
+    Column("series_failed", Integer, nullable=False, server_default=text("0")),
+    Column("parts_total", Integer, nullable=False),  # without the assembly
+    Column("parts_ended", Integer, nullable=False, server_default=text("0")),
+    _created_at(),
+    _moment("started_at"),
+    _moment("completed_at"),  # when it ended, however it ended
+    _moment("expires_at"),
+    Column("result_file", Text),  # relative to the result store
+    Column("result_bytes", BigInteger),
+    Column("result_etag", Text),
+    _one_of("status", JobState),
+    Index("ix_jobs_user_id_created_at_id", "user_id", "created_at", "id"),
+    Index(
+        "ix_jobs_expires_at",
+        "expires_at",
+        postgresql_where=text("expires_at IS NOT NULL AND status <> 'expired'"),
+    ),
+)
+
+job_parts = Table(
+    "job_parts",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),  # 0 … parts_total - 1; parts_total is the assembly
+    Column("symbols", ARRAY(Text), nullable=False),  # empty for the assembly
+    Column("state", Text, nullable=False),
+    Column("attempt", SmallInteger, nullable=False, server_default=text("0")),
+    _moment("lease_until"),
+    _moment("published_at"),
+    Column("worker", Text),  # who holds it, for people
+    Column("file", Text),  # written by the attempt that finished it
+    Column("errors", JSONB),  # [{symbol, indicator, detail}]
+    _one_of("state", PartState),
+    Index(
+        "ix_job_parts_open",
+        "state",
+        "lease_until",
+        postgresql_where=text("state IN ('queued', 'running')"),
+    ),
+)
