@@ -1,0 +1,5 @@
+"""The bars on disk: reading and checking files, publishing panels, opening them.
+
+Writing side: files -> `reading` -> `checks` -> `bars` -> `datafile` (Parquet) and `publish` (panels).
+Reading side: `store`, which needs numpy alone and shares one copy between all processes of a machine.
+"""

@@ -1,0 +1,188 @@
+"""Publication: bars become panels, and the manifest names them."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from common.dataset import MANIFEST, Manifest, SymbolInfo
+from common.errors import DataError
+from worker.market.bars import FIELDS, Bars
+from worker.market.store import DAYS, INDEX, LAYOUT, open_version
+
+_KEPT = 2
+"""Versions on disk: the current one, and the one before it for readers in flight."""
+_LOCK = ".lock"
+_BUILDING = ".building-"
+_EPOCH = date(1970, 1, 1)
+
+
+def source_stamp(path: Path) -> dict[str, Any]:
+    """What tells one state of a file from the next. Raises FileNotFoundError."""
+    stat = path.stat()
+    return {"path": str(path.resolve()), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+
+
+def published_from(market_dir: Path, source: dict[str, Any]) -> Manifest | None:
+    """The current manifest if it was made from just this file and its panels are in place, else None."""
+    try:
+        manifest = Manifest.from_json((market_dir / MANIFEST).read_bytes())
+        if dict(manifest.source) != source:
+            return None
+        open_version(market_dir, manifest.data_version)
+    except (FileNotFoundError, DataError, ValueError, KeyError, TypeError):
+        return None
+    return manifest
+
+
+def publish(bars: Bars, market_dir: Path, source: dict[str, Any]) -> Manifest:
+    """Write the panels of `bars`, then replace the manifest; readers see the old data or the new.
+
+    Publishers exclude one another. The previous version stays on disk, older ones are removed.
+    """
+    market_dir.mkdir(parents=True, exist_ok=True)
+    with _locked(market_dir / _LOCK):
+        for left in market_dir.glob(f"{_BUILDING}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        manifest = describe(bars, source)
+        folder = market_dir / manifest.data_version
+        try:
+            open_version(market_dir, manifest.data_version)
+            os.utime(folder)
+        except DataError:
+            building = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=market_dir))
+            building.chmod(0o755)
+            _write_panels(bars, manifest, building)
+            shutil.rmtree(folder, ignore_errors=True)
+            building.rename(folder)
+        _replace(market_dir / MANIFEST, manifest.to_json())
+        _sweep(market_dir, keep=manifest.data_version)
+    return manifest
+
+
+def describe(bars: Bars, source: dict[str, Any]) -> Manifest:
+    """The manifest of `bars`."""
+    starts, ends = bars.starts, bars.starts + bars.counts - 1
+    return Manifest(
+        data_version=bars.version(),
+        as_of=day_to_date(int(bars.days.max())),
+        rows=bars.rows,
+        synthetic=bars.synthetic,
+        source=MappingProxyType(dict(source)),
+        symbols=MappingProxyType(
+            {
+                symbol: SymbolInfo(symbol, day_to_date(first), day_to_date(last), count)
+                for symbol, first, last, count in zip(
+                    bars.symbols,
+                    bars.days[starts].tolist(),
+                    bars.days[ends].tolist(),
+                    bars.counts.tolist(),
+                    strict=True,
+                )
+            }
+        ),
+    )
+
+
+def day_to_date(day: int) -> date:
+    """`day` days after 1970-01-01."""
+    return _EPOCH + timedelta(days=day)
+
+
+def _write_panels(bars: Bars, manifest: Manifest, folder: Path) -> None:
+    """Write everything of one version into `folder`, on disk when this returns."""
+    starts = bars.starts
+    days, calendars = _calendars(bars)
+    blocks = []
+    rows_of_blocks: list[NDArray[np.int64]] = []
+    for rows in sorted(set(bars.counts.tolist()), reverse=True):
+        members = np.flatnonzero(bars.counts == rows)
+        blocks.append(
+            {
+                "rows": rows,
+                "symbols": [bars.symbols[i] for i in members],
+                "calendars": [calendars[i] for i in members],
+            }
+        )
+        # Row t of a panel: bar t of every member.
+        rows_of_blocks.append((np.arange(rows)[:, None] + starts[members][None, :]).ravel())
+    order = np.concatenate(rows_of_blocks)
+    for field in FIELDS:
+        _save(folder / f"{field}.npy", bars.columns[field][order])
+    _save(folder / DAYS, days)
+    _write(folder / INDEX, orjson.dumps({"layout": LAYOUT, "blocks": blocks}))
+    _write(folder / MANIFEST, replace(manifest, source=MappingProxyType({})).to_json())
+    _sync_folder(folder)
+
+
+def _calendars(bars: Bars) -> tuple[NDArray[np.int32], list[int]]:
+    """The distinct calendars end to end, and each symbol's offset among them."""
+    offsets: dict[bytes, int] = {}
+    distinct: list[NDArray[np.int32]] = []
+    end = 0
+    mine = []
+    for start, count in zip(bars.starts.tolist(), bars.counts.tolist(), strict=True):
+        days = bars.days[start : start + count]
+        key = days.tobytes()
+        if key not in offsets:
+            offsets[key] = end
+            distinct.append(days)
+            end += count
+        mine.append(offsets[key])
+    return np.concatenate(distinct), mine
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _sweep(market_dir: Path, keep: str) -> None:
+    """Remove all versions but `keep` and the newest of the others."""
+    folders = [p for p in market_dir.iterdir() if p.is_dir() and p.name != keep and (p / INDEX).exists()]
+    folders.sort(key=lambda p: p.stat().st_mtime_ns, reverse=True)
+    for folder in folders[_KEPT - 1 :]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _save(path: Path, values: NDArray[np.float64] | NDArray[np.int32]) -> None:
+    with path.open("wb") as file:
+        np.save(file, values, allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Replace a file by one atomic rename, durable when this returns."""
+    building = path.with_name(f".{path.name}.{os.getpid()}")
+    _write(building, content)
+    building.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
