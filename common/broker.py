@@ -67,7 +67,6 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         },
         "task_soft_time_limit": settings.part_soft_seconds,
         "task_time_limit": settings.part_hard_seconds,
-        "task_send_sent_event": True,
         "worker_send_task_events": True,
         "worker_prefetch_multiplier": 1,
         "worker_cancel_long_running_tasks_on_connection_loss": False,

@@ -3,11 +3,18 @@
 from sqlalchemy import Engine, create_engine
 
 
-def make_engine(database_url: str, *, pool_size: int = 2, timeout: float = 5, name: str = "kalpi") -> Engine:
+def make_engine(
+    database_url: str, *, pool_size: int = 2, timeout: float = 5, name: str = "kalpi", durable: bool = True
+) -> Engine:
     """An engine whose every wait is bounded by `timeout` seconds: for a pooled connection, a new one, a statement.
 
-    It connects on first use. `name` is what PostgreSQL shows in pg_stat_activity.
+    With `durable=False` a commit returns before it is on disk: a crash of PostgreSQL may forget the last fraction
+    of a second, never a part of a transaction. It connects on first use.
+    `name` is what PostgreSQL shows in pg_stat_activity.
     """
+    options = f"-c statement_timeout={round(timeout * 1000)} -c timezone=utc"
+    if not durable:
+        options += " -c synchronous_commit=off"
     return create_engine(
         database_url,
         pool_size=pool_size,
@@ -17,7 +24,7 @@ def make_engine(database_url: str, *, pool_size: int = 2, timeout: float = 5, na
         connect_args={
             "application_name": name,
             "connect_timeout": max(2, round(timeout)),
-            "options": f"-c statement_timeout={round(timeout * 1000)} -c timezone=utc",
+            "options": options,
             "keepalives": 1,
             "keepalives_idle": 5,
             "keepalives_interval": 2,

@@ -1,0 +1,33 @@
+"""`python -m api`: one API process on an address of its own, or on a listening socket it inherits."""
+
+import argparse
+import socket
+
+import uvicorn
+
+from api.main import create_app
+from common import logs
+from common.settings import Settings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m api", description="Serve the API.")
+    parser.add_argument("--fd", type=int, help="file descriptor of a listening socket to serve on")
+    descriptor = parser.parse_args().fd
+    settings = Settings()
+    logs.configure(settings.log_level)
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,  # api.middleware writes the request log
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+    sockets = None if descriptor is None else [socket.socket(fileno=descriptor)]
+    uvicorn.Server(config).run(sockets)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""The authenticated caller of a request."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.routing import APIRoute
+from fastapi.security import OAuth2PasswordBearer
+
+from api.security import Credentials
+from api.state import ServicesDep
+from common.catalogue.spec import unknown_name
+from common.errors import FieldError, InvalidParameters
+from common.quota import Standing
+
+# Only for the OpenAPI document and its "Authorize" button; `Edge` and `_credentials` do the work.
+_scheme = OAuth2PasswordBearer(tokenUrl="/v1/auth/token", refreshUrl="/v1/auth/refresh", auto_error=False)
+
+
+def credentials(
+    request: Request, services: ServicesDep, _token: Annotated[str | None, Depends(_scheme)]
+) -> Credentials:
+    """What the request's token proves on its own. Raises Unauthenticated."""
+    return services.tokens.read(request.headers.get("authorization"), services.clock())
+
+
+CredentialsDep = Annotated[Credentials, Depends(credentials)]
+
+
+async def standing(request: Request, services: ServicesDep, credentials: CredentialsDep) -> Standing:
+    """The caller as PostgreSQL knows them now; nothing is charged. Their rate-limit headers are set."""
+    found = await services.admissions.standing(credentials.session_id)
+    request.scope["state"]["standing"] = found
+    refuse_unknown_query(request)
+    return found
+
+
+Caller = Annotated[Standing, Depends(standing)]
+
+
+def refuse_unknown_query(request: Request) -> None:
+    """Raises InvalidParameters for query parameters the route does not declare."""
+    route = request.scope["route"]
+    known = [f.alias for f in route.dependant.query_params] if isinstance(route, APIRoute) else []
+    errors = [
+        FieldError(("query", name), unknown_name(name, known, "a query parameter of this path"))
+        for name in dict.fromkeys(request.query_params)
+        if name not in known
+    ]
+    if errors:
+        raise InvalidParameters(errors)

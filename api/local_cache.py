@@ -1,0 +1,32 @@
+"""The answers this process keeps in its own memory."""
+
+from collections import OrderedDict
+
+from common.answer import Answer
+
+_OVERHEAD = 400  # bytes of a key, an Answer and their place in the dictionary
+
+
+class LocalCache:
+    """Least recently used answers, bounded in bytes. Safe without invalidation: keys carry the data's version."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._answers: OrderedDict[str, Answer] = OrderedDict()
+
+    def get(self, key: str) -> Answer | None:
+        answer = self._answers.get(key)
+        if answer is not None:
+            self._answers.move_to_end(key)
+        return answer
+
+    def put(self, key: str, answer: Answer) -> None:
+        size = len(answer.body) + len(key) + _OVERHEAD
+        if size > self._max_bytes or key in self._answers:
+            return
+        self._answers[key] = answer
+        self._bytes += size
+        while self._bytes > self._max_bytes:
+            old_key, old = self._answers.popitem(last=False)
+            self._bytes -= len(old.body) + len(old_key) + _OVERHEAD

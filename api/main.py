@@ -1,0 +1,99 @@
+"""The application: routes, errors, and a lifespan that owns every connection."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from typing import TypedDict
+
+from fastapi import FastAPI
+
+from api import problems
+from api.admission import Admissions
+from api.database import Database
+from api.health import Health
+from api.local_cache import LocalCache
+from api.middleware import Edge
+from api.publisher import Publisher
+from api.results import Results
+from api.routes import auth, catalogue, jobs, me, operations, values
+from api.security import AccessTokens, utc_now
+from api.state import Services
+from common.broker import make_celery
+from common.dataset import ManifestFile
+from common.passwords import hash_password
+from common.redis import make_async_client
+from common.settings import Settings
+
+_DATABASE_THREADS = 6
+
+
+class State(TypedDict):
+    services: Services
+
+
+def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> FastAPI:
+    """The API over the servers that `settings` name. Nothing is reached before its lifespan starts."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
+        async with AsyncExitStack() as stack:
+            yield {"services": await _open(settings, clock, stack)}
+
+    app = FastAPI(
+        title="Kalpi Technical Indicator API",
+        version="1",
+        summary="Technical indicators over your own market data: one at once, or whole universes as jobs.",
+        lifespan=lifespan,
+    )
+    problems.install(app)
+    for routes in (auth, me, catalogue, values, jobs, operations):
+        app.include_router(routes.router)
+    app.add_middleware(Edge)
+    return app
+
+
+async def _open(settings: Settings, clock: Callable[[], datetime], stack: AsyncExitStack) -> Services:
+    timeout = settings.database_timeout_seconds
+    database = Database(
+        settings.database, threads=_DATABASE_THREADS, timeout=timeout, patience=2 * timeout, name="kalpi-api"
+    )
+    stack.push_async_callback(database.close)
+    # Counting has one connection and one thread: claims that wait meanwhile share the next statement. It is never
+    # given up half-way, so that what was charged for callers who have left is known, and given back.
+    counting = Database(
+        settings.database, threads=1, timeout=timeout, patience=None, name="kalpi-counting", durable=False
+    )
+    stack.push_async_callback(counting.close)
+    admissions = Admissions(counting, clock, timeout)
+    stack.push_async_callback(admissions.settled)
+
+    broker = make_async_client(settings.broker, settings.redis_timeout_seconds)
+    stack.push_async_callback(broker.aclose)
+    cache = make_async_client(settings.cache, settings.redis_timeout_seconds)
+    stack.push_async_callback(cache.aclose)
+    publisher = Publisher(make_celery(lambda: settings), 2 * settings.redis_timeout_seconds)
+    stack.push_async_callback(publisher.close)
+    local = LocalCache(settings.local_cache_bytes)
+    results = Results(cache, publisher, local, settings.redis_timeout_seconds)
+    results.start()
+    stack.push_async_callback(results.close)
+
+    hashing = ThreadPoolExecutor(settings.bcrypt_threads, thread_name_prefix="bcrypt")
+    stack.callback(hashing.shutdown, wait=False, cancel_futures=True)
+    rounds = settings.bcrypt_rounds
+    manifest = ManifestFile(settings.market_dir)
+    return Services(
+        settings=settings,
+        clock=clock,
+        database=database,
+        admissions=admissions,
+        tokens=AccessTokens(settings.signing_key, settings.access_token_seconds),
+        hashing=hashing,
+        decoy_hash=await asyncio.get_running_loop().run_in_executor(hashing, hash_password, "-" * 10, rounds),
+        publisher=publisher,
+        results=results,
+        manifest=manifest,
+        health=Health(database, broker, cache, publisher, manifest),
+    )

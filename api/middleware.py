@@ -1,0 +1,89 @@
+"""What every request gets, whatever its route: an id, rate-limit headers, a log line, its place in the metrics."""
+
+import time
+from uuid import uuid4
+
+import structlog
+from fastapi import Request
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import metrics
+from api.admission import seconds_left
+from api.problems import problem
+from api.security import utc_now
+from common.quota import Standing
+
+log = structlog.get_logger()
+
+_QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
+"""Asked every few seconds by machines; logged only when they fail."""
+
+
+class Edge:
+    """The outermost layer. Routes put the caller's `standing` into the request's state, and the headers follow."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        request_id = state["request_id"] = uuid4().hex
+        started = time.perf_counter()
+        status = 0
+
+        async def send_marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(raw=message["headers"])
+                headers["X-Request-ID"] = request_id
+                standing = state.get("standing")
+                if standing is not None:
+                    _add_rate_limit(headers, standing)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_marked)
+        except Exception as error:
+            log.exception("request_failed", request_id=request_id, method=scope["method"], path=scope["path"])
+            if status:
+                raise  # the answer has begun: all that is left is to break it off
+            await problem(Request(scope), 500, "Internal server error")(scope, receive, send_marked)
+            state["error"] = type(error).__name__
+        finally:
+            seconds = time.perf_counter() - started
+            route = getattr(scope.get("route"), "path", "unmatched")
+            metrics.observe_request(scope["method"], route, status, seconds)
+            if route not in _QUIET or status >= 500:  # noqa: PLR2004 - HTTP
+                _log(scope, status, seconds)
+
+
+def _log(scope: Scope, status: int, seconds: float) -> None:
+    state = scope["state"]
+    standing = state.get("standing")
+    client = scope.get("client")
+    log.info(
+        "request",
+        request_id=state["request_id"],
+        method=scope["method"],
+        path=scope["path"],
+        status=status,
+        milliseconds=round(seconds * 1000, 3),
+        user_id=standing.user_id if standing is not None else None,
+        client=client[0] if client else None,
+    )
+
+
+def _add_rate_limit(headers: MutableHeaders, standing: Standing) -> None:
+    limit, remaining = standing.tier.series_a_day, standing.remaining
+    if limit is None:
+        return
+    headers["RateLimit-Policy"] = f'"daily";q={limit};w=86400'
+    headers["RateLimit"] = f'"daily";r={remaining};t={seconds_left(standing, utc_now())}'
+    headers["X-RateLimit-Limit"] = str(limit)
+    headers["X-RateLimit-Remaining"] = str(remaining)
+    headers["X-RateLimit-Reset"] = str(int(standing.resets_at.timestamp()))

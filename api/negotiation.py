@@ -1,0 +1,59 @@
+"""What the caller prefers: the form of an answer, and how long to wait for it."""
+
+import re
+from functools import lru_cache
+
+from common.errors import InvalidParameters, NotAcceptable
+from common.query import Form
+
+MAX_WAIT_SECONDS = 60
+
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([^,;\"\s]*)", re.IGNORECASE)
+
+
+@lru_cache(maxsize=256)
+def form_for(accept: str | None) -> Form:
+    """The form with the highest q-value, JSON first among equals. Raises NotAcceptable."""
+    if not accept:
+        return Form.JSON
+    ranges = [_media_range(part) for part in accept.split(",")]
+    best = max(Form, key=lambda form: _quality(form.media_type, ranges))  # max keeps the first of equals
+    if _quality(best.media_type, ranges) <= 0:
+        raise NotAcceptable(accept[:200], [form.media_type for form in Form])
+    return best
+
+
+def _media_range(part: str) -> tuple[str, float]:
+    name, *params = (piece.strip().lower() for piece in part.split(";"))
+    quality = 1.0
+    for param in params:
+        key, _, value = param.partition("=")
+        if key.strip() == "q":
+            try:
+                quality = float(value)
+            except ValueError:
+                quality = 0.0
+    return name, quality
+
+
+def _quality(media_type: str, ranges: list[tuple[str, float]]) -> float:
+    """That of the most specific range which covers the type (RFC 9110, 12.5.1)."""
+    main = media_type.partition("/")[0]
+    for wanted in (media_type, f"{main}/*", "*/*"):
+        for name, quality in ranges:
+            if name == wanted:
+                return quality
+    return 0.0
+
+
+def preferred_wait(prefer: str | None) -> float | None:
+    """Seconds of `Prefer: wait=N` (RFC 7240), None without one. Raises InvalidParameters outside 0 to 60."""
+    found = _WAIT.search(prefer) if prefer else None
+    return None if found is None else read_wait(found[1], ("header", "Prefer", "wait"))
+
+
+def read_wait(raw: str, loc: tuple[str, ...]) -> float:
+    """`raw` as a number of seconds to wait."""
+    if not (raw.isascii() and raw.isdecimal() and len(raw) <= 4 and int(raw) <= MAX_WAIT_SECONDS):  # noqa: PLR2004
+        raise InvalidParameters.one(loc, f"{raw[:20]!r} is not a whole number of seconds from 0 to {MAX_WAIT_SECONDS}")
+    return float(raw)

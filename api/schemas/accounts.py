@@ -1,0 +1,61 @@
+"""Wire models of accounts and tokens."""
+
+from datetime import date, datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.schemas.strict import Body
+from common.tiers import TierName
+
+
+class Registration(Body):
+    """Length and characters are checked where accounts are made, for every way in alike."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"username": "ada", "password": "correct horse battery"}]}
+    )
+
+    username: str = Field(description="3 to 64 of A-Z a-z 0-9 . _ -, unique whatever the case.")
+    password: str = Field(description="10 characters to 72 bytes of UTF-8.")
+
+
+class RefreshToken(Body):
+    refresh_token: str = Field(max_length=256)
+
+
+class PasswordChange(Body):
+    current_password: str
+    new_password: str = Field(description="10 characters to 72 bytes of UTF-8.")
+
+
+class Account(BaseModel):
+    id: int
+    username: str
+    tier: TierName
+    created_at: datetime
+
+
+class TokenPair(BaseModel):
+    access_token: str
+    token_type: str = "bearer"  # noqa: S105 - the scheme's name
+    expires_in: int = Field(description="Seconds the access token is good for.", examples=[1800])
+    refresh_token: str
+    refresh_expires_in: int = Field(description="Seconds the refresh token is good for.")
+
+
+class Usage(BaseModel):
+    limit: int | None = Field(description="Series a day; null when unlimited.", examples=[50])
+    used: int
+    remaining: int | None
+    resets_at: datetime
+
+
+class Allowed(BaseModel):
+    indicators: list[str]
+    start_date: date
+    end_date: date
+
+
+class Me(Account):
+    usage: Usage
+    allowed: Allowed

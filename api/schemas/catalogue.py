@@ -1,0 +1,85 @@
+"""Wire models of the catalogue and of the symbols."""
+
+from datetime import date
+
+from pydantic import BaseModel, Field
+
+from common.catalogue.spec import IndicatorSpec, ParamValue
+from common.tiers import TierName
+
+
+class Parameter(BaseModel):
+    name: str
+    type: str = Field(description="int, float or choice.")
+    default: ParamValue
+    min: float | None
+    max: float | None
+    choices: list[str] | None
+    description: str
+
+
+class OutputSeries(BaseModel):
+    name: str
+    description: str
+
+
+class Indicator(BaseModel):
+    name: str
+    title: str
+    family: str
+    tier: TierName
+    description: str
+    inputs: list[str]
+    params: list[Parameter]
+    outputs: list[OutputSeries]
+    lookback: int = Field(description="Leading rows without a value, for the default parameters.")
+    stable_period: int = Field(description="Rows after which the seed weighs less than 1e-6.")
+    references: list[str]
+
+    @classmethod
+    def of(cls, spec: IndicatorSpec) -> "Indicator":
+        return cls(
+            name=spec.name,
+            title=spec.title,
+            family=spec.family,
+            tier=spec.tier,
+            description=spec.description,
+            inputs=list(spec.inputs),
+            params=[
+                Parameter(
+                    name=p.name,
+                    type=p.type,
+                    default=p.default,
+                    min=p.min,
+                    max=p.max,
+                    choices=list(p.choices) or None,
+                    description=p.description,
+                )
+                for p in spec.params
+            ],
+            outputs=[OutputSeries(name=o.name, description=o.description) for o in spec.outputs],
+            lookback=spec.lookback(spec.defaults),
+            stable_period=spec.stable_period(spec.defaults),
+            references=list(spec.references),
+        )
+
+
+class Indicators(BaseModel):
+    count: int
+    engine_version: str
+    indicators: list[Indicator]
+
+
+class Symbol(BaseModel):
+    symbol: str
+    first_date: date
+    last_date: date
+    rows: int
+
+
+class Symbols(BaseModel):
+    data_version: str
+    as_of: date
+    count: int = Field(description="Symbols that match, on this page and all others.")
+    symbols: list[Symbol]
+    next_page_token: str | None

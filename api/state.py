@@ -1,0 +1,41 @@
+"""Everything a route may need, made and closed by the application's lifespan."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from api.admission import Admissions
+from api.database import Database
+from api.health import Health
+from api.publisher import Publisher
+from api.results import Results
+from api.security import AccessTokens
+from common.dataset import ManifestFile
+from common.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    settings: Settings
+    clock: Callable[[], datetime]
+    database: Database
+    admissions: Admissions
+    tokens: AccessTokens
+    hashing: ThreadPoolExecutor  # bcrypt, bounded
+    decoy_hash: str  # what an unknown user's password is compared with
+    publisher: Publisher
+    results: Results
+    manifest: ManifestFile
+    health: Health
+
+
+def services(request: Request) -> Services:
+    found: Services = request.scope["state"]["services"]
+    return found
+
+
+ServicesDep = Annotated[Services, Depends(services)]

@@ -1,0 +1,132 @@
+"""From the words of a values request to the query it means."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import TypeVar
+
+from starlette.datastructures import QueryParams
+
+from common.catalogue import find
+from common.catalogue.spec import IndicatorSpec, ParamValue, unknown_name
+from common.dataset import Manifest
+from common.errors import FieldError, InvalidParameters
+from common.query import Form, IndicatorQuery, Interval, Warmup, read_date
+from common.tiers import TIERS, Tier, rank_for_date
+
+RESERVED = ("symbol", "start_date", "end_date", "interval", "warmup", "include_ohlcv")
+"""Query parameters of every indicator; the others are the indicator's own."""
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A valid request, but for the first day: where none was asked for, the caller's tier gives it."""
+
+    symbol: str
+    spec: IndicatorSpec
+    params: tuple[tuple[str, ParamValue], ...]
+    start_date: date | None
+    end_date: date
+    interval: Interval
+    warmup: Warmup
+    include_ohlcv: bool
+    form: Form
+    as_of: date
+    data_version: str
+
+    @property
+    def rank(self) -> int:
+        """Of the lowest tier that may ask this."""
+        reach = self.end_date if self.start_date is None else self.start_date
+        return max(TIERS[self.spec.tier].rank, rank_for_date(reach, self.as_of))
+
+    def query_for(self, tier: Tier) -> IndicatorQuery:
+        return IndicatorQuery(
+            symbol=self.symbol,
+            indicator=self.spec.name,
+            params=self.params,
+            start_date=self.start_date or tier.window_start(self.as_of),
+            end_date=self.end_date,
+            interval=self.interval,
+            warmup=self.warmup,
+            include_ohlcv=self.include_ohlcv,
+            form=self.form,
+        )
+
+
+def plan_values(name: str, asked: QueryParams, form: Form, manifest: Manifest) -> Plan:
+    """Reads and checks everything a values request says. Raises InvalidParameters or NotFound."""
+    spec = find(name)
+    words = _once_each(asked)
+    known = [*RESERVED, *(p.name for p in spec.params)]
+    errors = [
+        FieldError(("query", word), unknown_name(word, known, f"a parameter of {spec.name}"))
+        for word in words
+        if word not in known
+    ]
+    start_date = _date(words, "start_date", None, errors)
+    end_date = _date(words, "end_date", manifest.as_of, errors) or manifest.as_of
+    if start_date is not None and start_date > end_date:
+        errors.append(FieldError(("query", "start_date"), f"{start_date} is after end_date {end_date}"))
+    interval = _choice(words, "interval", Interval.DAY, errors)
+    warmup = _choice(words, "warmup", Warmup.FULL, errors)
+    include_ohlcv = words.get("include_ohlcv", "false")
+    if include_ohlcv not in ("true", "false"):
+        errors.append(FieldError(("query", "include_ohlcv"), f"{include_ohlcv[:40]!r} is not true or false"))
+    own = {word: value for word, value in words.items() if word in known and word not in RESERVED}
+    params: dict[str, ParamValue] = {}
+    try:
+        params = spec.read_params(own, ("query",))
+    except InvalidParameters as error:
+        errors.extend(error.errors)
+    symbol = words.get("symbol", "")
+    if not symbol:
+        errors.append(FieldError(("query", "symbol"), "is missing; name one of GET /v1/symbols"))
+    if errors:
+        raise InvalidParameters(errors)
+    manifest.find(symbol)
+    return Plan(
+        symbol,
+        spec,
+        tuple(params.items()),
+        start_date,
+        end_date,
+        interval,
+        warmup,
+        include_ohlcv == "true",
+        form,
+        manifest.as_of,
+        manifest.data_version,
+    )
+
+
+def _once_each(asked: QueryParams) -> Mapping[str, str]:
+    words: dict[str, str] = {}
+    for word, value in asked.multi_items():
+        if word in words:
+            raise InvalidParameters.one(("query", word), "is given more than once")
+        words[word] = value
+    return words
+
+
+def _date(words: Mapping[str, str], name: str, default: date | None, errors: list[FieldError]) -> date | None:
+    if name not in words:
+        return default
+    try:
+        return read_date(words[name])
+    except ValueError as error:
+        errors.append(FieldError(("query", name), str(error)))
+        return default
+
+
+def _choice(words: Mapping[str, str], name: str, default: Choice, errors: list[FieldError]) -> Choice:
+    raw = words.get(name, default.value)
+    kind = type(default)
+    try:
+        return kind(raw)
+    except ValueError:
+        errors.append(FieldError(("query", name), f"{raw[:40]!r} is not one of {', '.join(kind)}"))
+        return default
