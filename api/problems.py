@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from common.catalogue.spec import unknown_name
 from common.errors import (
     Conflict,
     DataError,
@@ -116,7 +117,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        errors = [{"loc": list(e["loc"]), "msg": e["msg"]} for e in error.errors()]
+        errors = [{"loc": list(e["loc"]), "msg": _message(request, e)} for e in error.errors()]
         return problem(request, 422, "Invalid parameters", errors=errors)
 
     @app.exception_handler(HTTPException)
@@ -127,6 +128,14 @@ def install(app: FastAPI) -> None:
     async def fault(request: Request, error: Exception) -> Response:
         log.error("request_failed", path=request.url.path, method=request.method, exc_info=error)
         return problem(request, 500, "Internal server error")
+
+
+def _message(request: Request, error: Mapping[str, Any]) -> str:
+    """Pydantic's words, but for unknown fields: those are told the nearest known one."""
+    if error["type"] == "extra_forbidden":
+        body = request.scope["route"].body_field.field_info.annotation
+        return unknown_name(str(error["loc"][-1]), list(body.model_fields), "a field of this body")
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def _detail(request: Request, error: HTTPException) -> str:

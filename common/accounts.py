@@ -25,10 +25,18 @@ class User:
     created_at: datetime
 
 
+def username_problem(username: str) -> str | None:
+    """What is wrong with a name somebody would like to have; None when nothing is."""
+    if _USERNAME.fullmatch(username):
+        return None
+    return f"{username[:70]!r} is not 3 to 64 characters of A-Z a-z 0-9 . _ -"
+
+
 def create_user(connection: Connection, username: str, hashed_password: str, tier: TierName = TierName.FREE) -> User:
     """Raises InvalidParameters for a bad name, Conflict when it is taken in any case."""
-    if not _USERNAME.fullmatch(username):
-        raise InvalidParameters.one("username", f"{username[:70]!r} is not 3 to 64 characters of A-Z a-z 0-9 . _ -")
+    problem = username_problem(username)
+    if problem is not None:
+        raise InvalidParameters.one("username", problem)
     try:
         row = connection.execute(
             insert(users).values(username=username, hashed_password=hashed_password, tier=tier.value).returning(users)

@@ -9,15 +9,23 @@ MAX_BYTES = 72
 """bcrypt reads no further."""
 
 
-def check_password_rules(password: str, loc: str = "password") -> None:
-    """Raises InvalidParameters that names `loc` when the password is too short or too long."""
+def password_problem(password: str) -> str | None:
+    """What is wrong with a password somebody would like to have; None when nothing is. Never quotes it."""
     if len(password) < MIN_CHARACTERS:
-        raise InvalidParameters.one(loc, f"has {len(password)} characters; at least {MIN_CHARACTERS} are needed")
+        return f"has {len(password)} characters; at least {MIN_CHARACTERS} are needed"
     size = len(password.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
-        raise InvalidParameters.one(loc, f"has {size} bytes of UTF-8; at most {MAX_BYTES} are allowed")
-    if "\0" in password or not password.isprintable():
-        raise InvalidParameters.one(loc, "has control characters; use printable ones")
+        return f"has {size} bytes of UTF-8; at most {MAX_BYTES} are allowed"
+    if not password.isprintable():
+        return "has control characters; use printable ones"
+    return None
+
+
+def check_password_rules(password: str) -> None:
+    """Raises InvalidParameters when there is a `password_problem`."""
+    problem = password_problem(password)
+    if problem is not None:
+        raise InvalidParameters.one("password", problem)
 
 
 def hash_password(password: str, rounds: int) -> str:

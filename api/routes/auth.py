@@ -1,7 +1,6 @@
 """Accounts: register, sign in, go on, sign out, change the password."""
 
 import asyncio
-import re
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
@@ -13,9 +12,9 @@ from api.accounts import Session, close_session, open_session, replace_password,
 from api.caller import Caller, CredentialsDep, refuse_unknown_query
 from api.schemas.accounts import Account, PasswordChange, RefreshToken, Registration, TokenPair
 from api.state import Services, ServicesDep
-from common.accounts import create_user, find_user
+from common.accounts import create_user, find_user, username_problem
 from common.errors import Unauthenticated, Unavailable
-from common.passwords import check_password_rules, hash_password, password_matches
+from common.passwords import hash_password, password_matches
 
 log = structlog.get_logger()
 router = APIRouter(prefix="/v1/auth", tags=["accounts"], dependencies=[Depends(refuse_unknown_query)])
@@ -23,13 +22,11 @@ router = APIRouter(prefix="/v1/auth", tags=["accounts"], dependencies=[Depends(r
 T = TypeVar("T")
 
 _MOST_WAITING_PER_THREAD = 32
-_POSSIBLE_NAME = re.compile(r"[A-Za-z0-9._-]{3,64}")
 
 
 @router.post("/register", status_code=201)
 async def register(body: Registration, services: ServicesDep) -> Account:
     """Makes a free account; an operator may move it to another tier."""
-    check_password_rules(body.password)
     hashed = await _hashing(services, lambda: hash_password(body.password, services.settings.bcrypt_rounds))
     user = await services.database.run(lambda c: create_user(c, body.username, hashed))
     log.info("user_registered", user_id=user.id, username=user.username)
@@ -39,8 +36,8 @@ async def register(body: Registration, services: ServicesDep) -> Account:
 @router.post("/token")
 async def token(form: Annotated[OAuth2PasswordRequestForm, Depends()], services: ServicesDep) -> TokenPair:
     """Signs in (OAuth2 password form)."""
-    known = _POSSIBLE_NAME.fullmatch(form.username)
-    user = await services.database.run(lambda c: find_user(c, form.username)) if known else None
+    possible = username_problem(form.username) is None
+    user = await services.database.run(lambda c: find_user(c, form.username)) if possible else None
     # An unknown user costs the same work, so the time of the answer tells nobody who exists.
     hashed = services.decoy_hash if user is None else user.hashed_password
     matches = await _hashing(services, lambda: password_matches(form.password, hashed))
@@ -76,7 +73,6 @@ async def logout(body: RefreshToken, services: ServicesDep) -> None:
 @router.post("/password", status_code=204)
 async def password(body: PasswordChange, caller: Caller, credentials: CredentialsDep, services: ServicesDep) -> None:
     """Changes the password; every other session ends."""
-    check_password_rules(body.new_password, "new_password")
     user = await services.database.run(lambda c: find_user(c, caller.username))
     if user is None or not await _hashing(
         services, lambda: password_matches(body.current_password, user.hashed_password)

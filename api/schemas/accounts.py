@@ -1,22 +1,42 @@
 """Wire models of accounts and tokens."""
 
+from collections.abc import Callable
 from datetime import date, datetime
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.schemas.strict import Body
+from common.accounts import username_problem
+from common.passwords import password_problem
 from common.tiers import TierName
 
 
-class Registration(Body):
-    """Length and characters are checked where accounts are made, for every way in alike."""
+def _checked(problem: Callable[[str], str | None]) -> AfterValidator:
+    def check(value: str) -> str:
+        found = problem(value)
+        if found is not None:
+            raise ValueError(found)
+        return value
 
+    return AfterValidator(check)
+
+
+NewPassword = Annotated[
+    str, _checked(password_problem), Field(description="10 characters to 72 bytes of UTF-8, printable.")
+]
+NewUsername = Annotated[
+    str, _checked(username_problem), Field(description="3 to 64 of A-Z a-z 0-9 . _ -, unique whatever the case.")
+]
+
+
+class Registration(Body):
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"username": "ada", "password": "correct horse battery"}]}
     )
 
-    username: str = Field(description="3 to 64 of A-Z a-z 0-9 . _ -, unique whatever the case.")
-    password: str = Field(description="10 characters to 72 bytes of UTF-8.")
+    username: NewUsername
+    password: NewPassword
 
 
 class RefreshToken(Body):
@@ -25,7 +45,7 @@ class RefreshToken(Body):
 
 class PasswordChange(Body):
     current_password: str
-    new_password: str = Field(description="10 characters to 72 bytes of UTF-8.")
+    new_password: NewPassword
 
 
 class Account(BaseModel):

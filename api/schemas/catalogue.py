@@ -12,8 +12,8 @@ class Parameter(BaseModel):
     name: str
     type: str = Field(description="int, float or choice.")
     default: ParamValue
-    min: float | None
-    max: float | None
+    min: int | float | None
+    max: int | float | None
     choices: list[str] | None
     description: str
 

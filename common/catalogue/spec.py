@@ -153,7 +153,8 @@ class IndicatorSpec:
 def unknown_name(name: str, known: list[str], what: str) -> str:
     """Message for a name that is not `what`, with the nearest known name."""
     hint = nearest(name, known, 1)
-    meant = f"did you mean {hint[0]!r}?" if hint else f"known: {', '.join(known)}"
+    others = f"known: {', '.join(known)}" if known else "there are none"
+    meant = f"did you mean {hint[0]!r}?" if hint else others
     return f"{_shown(name)} is not {what}; {meant}"
 
 
