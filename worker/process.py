@@ -1,0 +1,60 @@
+"""The life of a worker's processes: the parent prepares what all share, each child makes its own connections."""
+
+from typing import Any
+
+import structlog
+from celery import Celery
+
+from common.errors import KalpiError
+from common.logs import configure
+from common.settings import Settings
+from worker.kernels import warm_up
+from worker.market.store import MarketFile
+from worker.resources import Resources
+
+log = structlog.get_logger()
+
+_settings: Settings | None = None
+_markets: MarketFile | None = None
+_resources: Resources | None = None
+
+
+def resources() -> Resources:
+    """What this child holds. Only inside a task."""
+    if _resources is None:
+        raise RuntimeError("no task runs in this process")
+    return _resources
+
+
+def configure_logs(**_: Any) -> None:  # noqa: ANN401 - Celery's signals pass what they like
+    """In the parent, in place of Celery's own logging."""
+    configure(Settings().log_level)
+
+
+def prepare(**_: Any) -> None:  # noqa: ANN401
+    """In the parent before it forks: maps the market and compiles the kernels, once for all children."""
+    global _settings, _markets  # noqa: PLW0603 - one process, one market
+    _settings = Settings()
+    configure(_settings.log_level)
+    _markets = MarketFile(_settings.market_dir)
+    try:
+        market = _markets.current_market()
+    except KalpiError as error:
+        log.error("worker_cannot_start", reason=str(error))  # noqa: TRY400 - the reason says it all
+        raise SystemExit(1) from None
+    warm_up()
+    log.info("worker_prepared", data_version=market.data_version, symbols=len(market.manifest.symbols))
+
+
+def connect(celery: Celery) -> None:
+    """In each child after the fork."""
+    global _resources  # noqa: PLW0603 - one process, one set of connections
+    if _settings is None or _markets is None:
+        raise RuntimeError("the parent has not prepared")
+    _resources = Resources.make(_settings, celery, _markets)
+
+
+def disconnect(**_: Any) -> None:  # noqa: ANN401
+    if _resources is not None:
+        _resources.engine.dispose()
+        _resources.cache.close()

@@ -1,0 +1,39 @@
+"""What a worker process holds: made once after the fork, used by every task."""
+
+import os
+import socket
+from dataclasses import dataclass
+
+import redis
+from celery import Celery
+from sqlalchemy import Engine
+
+from common.db.session import make_engine
+from common.redis import make_client
+from common.settings import Settings
+from worker.market.store import MarketFile
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    settings: Settings
+    celery: Celery
+    engine: Engine
+    cache: redis.Redis
+    markets: MarketFile
+    worker: str  # host and process, for people
+
+    @classmethod
+    def make(cls, settings: Settings, celery: Celery, markets: MarketFile) -> "Resources":
+        """Connects to nothing yet."""
+        return cls(
+            settings=settings,
+            celery=celery,
+            # One connection for the task, one for the thread that renews its lease.
+            engine=make_engine(
+                settings.database, pool_size=2, timeout=settings.database_timeout_seconds, name="kalpi-worker"
+            ),
+            cache=make_client(settings.cache, settings.redis_timeout_seconds),
+            markets=markets,
+            worker=f"{socket.gethostname()}:{os.getpid()}",
+        )

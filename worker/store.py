@@ -1,0 +1,60 @@
+"""The results folder, as workers write and clear it. Paths are those of `common.results`."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+_TAG_BYTES = 16
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that appears as `path` when the block ends well, complete and on disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _sync(folder: Path) -> None:
+    """Puts the names in `folder` on disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def etag(path: Path) -> str:
+    """Strong ETag of a file's bytes, quoted as in the header."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=_TAG_BYTES))
+    return f'"{digest.hexdigest()}"'
+
+
+def keep_only(path: Path) -> None:
+    """Removes all files beside `path`."""
+    for other in path.parent.iterdir():
+        if other != path:
+            other.unlink(missing_ok=True)
+
+
+def job_folders(results_dir: Path) -> list[str]:
+    """Ids of the jobs that have a folder."""
+    return [entry.name for entry in results_dir.iterdir() if entry.is_dir()] if results_dir.is_dir() else []
+
+
+def remove_job(results_dir: Path, job_id: str) -> None:
+    shutil.rmtree(results_dir / job_id, ignore_errors=True)

@@ -1,0 +1,62 @@
+"""The tasks: thin, one call each.
+
+Celery 5.7 stops the whole worker at a MemoryError, and the message then stops the next one, so no task lets one out.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec
+
+import orjson
+from celery import Task
+
+from common.broker import PART, PROBE, VALUES, app
+from common.redis import probe_key
+from worker import jobs, process, values
+
+P = ParamSpec("P")
+
+_PROBE_SECONDS = 30
+_INTERACTIVE_LIMITS = {"soft_time_limit": 20, "time_limit": 30}
+"""Nobody waits longer."""
+
+
+class TaskFailed(Exception):  # noqa: N818
+    """Stands for what Celery must not see."""
+
+
+def contained(body: Callable[P, None]) -> Callable[P, None]:
+    """Turns what would end the worker into an ordinary failure of the task."""
+
+    @functools.wraps(body)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            body(*args, **kwargs)
+        except (MemoryError, RecursionError) as error:
+            raise TaskFailed(f"{type(error).__name__}: {error}") from None
+
+    return run
+
+
+@app.task(name=VALUES, bind=True, **_INTERACTIVE_LIMITS)
+@contained
+def answer_values(self: Task, queries: Sequence[Mapping[str, Any]], data_version: str) -> None:
+    redelivered = bool(self.request.delivery_info.get("redelivered"))
+    values.answer(process.resources(), queries, data_version, task_id=self.request.id, redelivered=redelivered)
+
+
+@app.task(name=PROBE, **_INTERACTIVE_LIMITS)
+@contained
+def answer_probe(nonce: str) -> None:
+    held = process.resources()
+    version = held.markets.current_market().data_version
+    with held.cache.pipeline(transaction=False) as pipe:
+        pipe.rpush(probe_key(nonce), orjson.dumps({"data_version": version, "host": held.worker}))
+        pipe.expire(probe_key(nonce), _PROBE_SECONDS)
+        pipe.execute()
+
+
+@app.task(name=PART)
+@contained
+def run_part(job_id: str, number: int) -> None:
+    jobs.run_part(process.resources(), job_id, number)
