@@ -1,0 +1,134 @@
+"""The daily count in PostgreSQL: exact under concurrency, over midnight, and when it is given back."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import Engine, func, insert, select, update
+
+from common import quota
+from common.accounts import create_user, set_tier
+from common.db.session import make_engine
+from common.db.tables import sessions, users
+from common.quota import Claim
+from common.tiers import OUT_OF_REACH, TierName
+
+TODAY = date(2026, 3, 1)
+TOMORROW = TODAY + timedelta(days=1)
+
+
+@pytest.fixture
+def engine(database: str) -> Iterator[Engine]:
+    engine = make_engine(database, pool_size=16)
+    yield engine
+    engine.dispose()
+
+
+def _sign_in(engine: Engine, name: str, tier: TierName = TierName.FREE) -> UUID:
+    session_id = uuid4()
+    with engine.begin() as connection:
+        user = create_user(connection, name, "-", tier)
+        connection.execute(update(users).values(last_request_reset=TODAY))
+        connection.execute(
+            insert(sessions).values(id=session_id, user_id=user.id, expires_at=func.now() + timedelta(days=1))
+        )
+    return session_id
+
+
+def _charge(engine: Engine, *claims: Claim, today: date = TODAY) -> dict[UUID, quota.Standing]:
+    with engine.begin() as connection:
+        return dict(quota.charge(connection, claims, today))
+
+
+def _used(engine: Engine, session_id: UUID, today: date = TODAY) -> int:
+    with engine.begin() as connection:
+        return quota.peek(connection, [session_id], today)[session_id].used
+
+
+def test_concurrent_claims_of_one_user_are_granted_up_to_the_limit_and_not_once_more(engine: Engine) -> None:
+    session = _sign_in(engine, "ada")
+    with ThreadPoolExecutor(16) as threads:
+        granted = list(
+            threads.map(lambda _: _charge(engine, Claim(session, 0, 3))[session].granted, range(40))
+        )
+    assert sum(granted) == 50
+    assert sorted(set(granted)) == [0, 2, 3]
+    assert _used(engine, session) == 50
+
+
+def test_statements_over_the_same_users_in_any_order_do_not_deadlock(engine: Engine) -> None:
+    pair = [_sign_in(engine, f"user-{n}", TierName.PREMIUM) for n in range(6)]
+    with ThreadPoolExecutor(12) as threads:
+        list(
+            threads.map(
+                lambda n: _charge(engine, *(Claim(s, 0, 1) for s in (pair if n % 2 else reversed(pair)))), range(60)
+            )
+        )
+    assert [_used(engine, s) for s in pair] == [60] * 6
+
+
+def test_claims_above_the_tier_are_not_charged_and_take_nothing_from_the_others(engine: Engine) -> None:
+    session = _sign_in(engine, "ada")
+    standing = _charge(engine, Claim(session, 0, 2), Claim(session, 1, 5), Claim(session, OUT_OF_REACH, 5))[session]
+    assert (standing.granted, standing.used, standing.remaining) == (2, 2, 48)
+
+
+def test_unlimited_is_counted_all_the_same(engine: Engine) -> None:
+    session = _sign_in(engine, "ada", TierName.PREMIUM)
+    standing = _charge(engine, Claim(session, 2, 1234))[session]
+    assert (standing.granted, standing.used, standing.remaining) == (1234, 1234, None)
+
+
+def test_a_change_of_tier_holds_from_the_next_statement(engine: Engine) -> None:
+    session = _sign_in(engine, "ada")
+    assert _charge(engine, Claim(session, 0, 60))[session].granted == 50
+    with engine.begin() as connection:
+        set_tier(connection, "ADA", TierName.PRO)
+    standing = _charge(engine, Claim(session, 1, 60))[session]
+    assert (standing.granted, standing.used, standing.tier.name) == (60, 110, TierName.PRO)
+
+
+def test_the_count_starts_over_with_the_day_and_never_goes_back(engine: Engine) -> None:
+    session = _sign_in(engine, "ada")
+    assert _charge(engine, Claim(session, 0, 50))[session].granted == 50
+    assert _used(engine, session, TOMORROW) == 0
+    assert _charge(engine, Claim(session, 0, 20), today=TOMORROW)[session].granted == 20
+    # Another process whose clock lags behind counts on the day that has begun.
+    late = _charge(engine, Claim(session, 0, 40), today=TODAY)[session]
+    assert (late.granted, late.used, late.day) == (30, 50, TOMORROW)
+
+
+def test_a_refund_goes_to_the_day_that_paid(engine: Engine) -> None:
+    session = _sign_in(engine, "ada")
+    user_id = _charge(engine, Claim(session, 0, 10))[session].user_id
+    with engine.begin() as connection:
+        quota.refund(connection, user_id, 4, TODAY)
+    assert _used(engine, session) == 6
+    _charge(engine, Claim(session, 0, 3), today=TOMORROW)
+    with engine.begin() as connection:
+        quota.refund(connection, user_id, 6, TODAY)  # that day is over
+    assert _used(engine, session, TOMORROW) == 3
+
+
+def test_a_job_is_charged_whole_or_not_at_all(engine: Engine) -> None:
+    session = _sign_in(engine, "ada")
+    user_id = _charge(engine, Claim(session, 0, 20))[session].user_id
+    with engine.begin() as connection:
+        assert quota.charge_whole(connection, user_id, 31, TODAY) is None
+        assert quota.charge_whole(connection, user_id, 30, TODAY) == TODAY
+        assert quota.charge_whole(connection, user_id, 1, TODAY) is None
+        assert quota.charge_whole(connection, user_id, 50, TOMORROW) == TOMORROW
+    assert _used(engine, session, TOMORROW) == 50
+
+
+@pytest.mark.parametrize("end", [{"revoked_at": func.now()}, {"expires_at": func.now()}])
+def test_an_ended_session_has_no_standing_and_is_not_charged(engine: Engine, end: dict[str, object]) -> None:
+    session = _sign_in(engine, "ada")
+    with engine.begin() as connection:
+        connection.execute(update(sessions).values(**end))
+    assert _charge(engine, Claim(session, 0, 1), Claim(uuid4(), 0, 1)) == {}
+    with engine.begin() as connection:
+        assert quota.peek(connection, [session, uuid4()], TODAY) == {}
+        assert connection.execute(select(users.c.requests_today)).scalar_one() == 0
