@@ -1,4 +1,4 @@
-"""Waits until every service answers; one that keeps dying or stays silent ends the start with its last words."""
+"""Waits until every service answers."""
 
 import http.client
 import threading
@@ -11,8 +11,15 @@ from cli.display import Steps
 from cli.processes import Child, Children
 from common.errors import StartupError
 
-_DEATHS = 3
 _POLL = 0.05
+
+
+class NotReady(StartupError):  # noqa: N818 - what happened
+    """A service stayed silent; `children` are the processes behind it."""
+
+    def __init__(self, children: Sequence[Child], msg: str) -> None:
+        self.children = tuple(children)
+        super().__init__(msg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,7 @@ class _Probe:
 def wait_until_ready(
     services: Sequence[Service], children: Children, steps: Steps, seconds: float, revive: Callable[[], None]
 ) -> None:
-    """`revive` restarts what has died. Raises StartupError after `seconds`, or after three deaths of one child."""
+    """Meanwhile `revive` restarts what has died. Raises NotReady after `seconds`."""
     probes = {service.title: _Probe(service.url) for service in services}
     deadline = time.monotonic() + seconds
     steps.begin(*probes)
@@ -64,21 +71,15 @@ def wait_until_ready(
         while waiting := [s for s in services if not steps.is_done(s.title)]:
             revive()
             for service in waiting:
-                _check(service, probes[service.title], deadline, seconds)
-                if probes[service.title].ready and all(c.pid is not None for c in service.children):
+                probe = probes[service.title]
+                if time.monotonic() > deadline:
+                    raise NotReady(
+                        service.children,
+                        f"{service.title} not ready after {seconds:.0f} s; {probe.last_answer[:300]}",
+                    )
+                if probe.ready and all(c.pid is not None for c in service.children):
                     steps.done(service.title, service.url.rpartition("/health")[0] if service.url else "")
             children.pause(_POLL)
     finally:
         for probe in probes.values():
             probe.end()
-
-
-def _check(service: Service, probe: _Probe, deadline: float, seconds: float) -> None:
-    for child in service.children:
-        if child.deaths >= _DEATHS:
-            raise StartupError(f"{child.name} {child.why_it_ended()} {child.deaths} times in a row (log: {child.log})")
-    if time.monotonic() > deadline:
-        logs = ", ".join(str(c.log) for c in service.children)
-        raise StartupError(
-            f"{service.title} was not ready within {seconds:.0f} s; {probe.last_answer[:300]} (log: {logs})"
-        )

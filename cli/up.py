@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from cli import services
@@ -21,7 +20,7 @@ from cli.backends import sqlalchemy_url, start_backends
 from cli.display import Steps
 from cli.listening import claim_port, listen, port_of, url_of
 from cli.processes import Child, Children
-from cli.readiness import Service, wait_until_ready
+from cli.readiness import NotReady, Service, wait_until_ready
 from cli.services import Backends
 from cli.signals import Signals, StopRequested
 from cli.state import Secrets, StateDir
@@ -34,6 +33,7 @@ from common.settings import Settings
 
 _READY_SECONDS = 120.0
 _TAIL = 15
+_DEATHS = 3
 _LOOK_AROUND_SECONDS = 30.0
 _BACKENDS = {"redis", "postgres"}
 _BAD_INPUT = 2
@@ -106,17 +106,16 @@ class _Up:
         url = url_of(options.host, port_of(self._listener))
         flower_url = None if flower_port is None else url_of(options.host, flower_port)
         secrets = state.secrets(self._settings)
-        self._console.print(f"Kalpi is starting in {state.path}", soft_wrap=True, highlight=False)
+        self._say(Text(f"Kalpi is starting in {state.path}"))
         self._children.set_guard()
         with Steps(self._console) as steps:
             backends = start_backends(self._settings, secrets, state, self._children, steps)
         env = services.environment(state.path, options.data_file, backends, secrets)
         self._provide_data(env)
-        starting = [*self._start_api(self._listener.fileno(), url, env), *self._start_worker(env)]
+        starting = [self._start_core(self._listener.fileno(), url, env)]
         if flower_port is not None and flower_url is not None:
             starting.append(self._start_flower(flower_port, flower_url, secrets, env))
-        with Steps(self._console) as steps:
-            wait_until_ready(starting, self._children, steps, _READY_SECONDS, self._revive)
+        self._wait_until_ready(starting)
         self._up = {
             "url": url,
             "flower_url": flower_url,
@@ -158,35 +157,52 @@ class _Up:
         if code != 0:
             raise StartupError(f"`python -m worker.market {step}` failed with exit code {code}")
 
-    def _start_api(self, fd: int, url: str, env: Mapping[str, str]) -> list[Service]:
+    def _start_core(self, fd: int, url: str, env: Mapping[str, str]) -> Service:
+        """API, workers and sweeper. The API's readiness covers the workers: it asks whether one answers."""
         shutil.rmtree(self._metrics_dir, ignore_errors=True)  # counters of processes that are no more
         self._state.folder("metrics")
         total = self._options.api_processes
         names = ["api"] if total == 1 else [f"api-{n}" for n in range(1, total + 1)]
-        started = [self._children.start(services.api(name, fd, self._metrics_dir, env)) for name in names]
-        return [Service("API", started, f"{url}/health/ready")]
-
-    def _start_worker(self, env: Mapping[str, str]) -> list[Service]:
-        worker = self._children.start(services.worker(self._options.workers, self._metrics_dir, env))
-        sweeper = self._children.start(services.sweeper(self._metrics_dir, env))
-        return [Service("Worker", [worker]), Service("Sweeper", [sweeper])]
+        commands = [services.api(name, fd, self._metrics_dir, env) for name in names]
+        commands += [
+            services.worker(self._options.workers, self._metrics_dir, env),
+            services.sweeper(self._metrics_dir, env),
+        ]
+        return Service("API and workers", [self._children.start(c) for c in commands], f"{url}/health/ready")
 
     def _start_flower(self, port: int, url: str, secrets: Secrets, env: Mapping[str, str]) -> Service:
         folder = self._state.folder("flower")
         command = services.flower(self._options.host, port, folder, secrets.flower_auth, env)
         return Service("Flower", [self._children.start(command)], f"{url}/healthcheck")
 
+    def _wait_until_ready(self, starting: list[Service]) -> None:
+        try:
+            with Steps(self._console) as steps:
+                wait_until_ready(starting, self._children, steps, _READY_SECONDS, self._revive_or_give_up)
+        except NotReady as error:
+            for child in error.children:
+                self._show_log(child)
+            raise
+
+    def _revive_or_give_up(self) -> None:
+        """During the start, a child that dies again and again will not get better."""
+        self._revive(in_full=False)
+        for child in self._children:
+            if child.deaths >= _DEATHS:
+                self._show_log(child)
+                raise StartupError(f"{child.name} {child.why_it_ended()}, {child.deaths} times in a row")
+
     def supervise(self) -> None:
         """Until StopRequested."""
         while True:
-            self._revive()
+            self._revive(in_full=True)
             for child in self._children:
                 child.keep_log_small()
             due = [c.restart_at for c in self._children if c.restart_at is not None]
             wait = min(due) - time.monotonic() if due else _LOOK_AROUND_SECONDS
             self._signals.pause(min(wait, _LOOK_AROUND_SECONDS))
 
-    def _revive(self) -> None:
+    def _revive(self, *, in_full: bool) -> None:
         """Says what has died and starts it again when its pause is over."""
         for child in list(self._children):
             if child.restart_at is not None:
@@ -194,20 +210,23 @@ class _Up:
                     self._children.restart(child)
                     self._write_up()
             elif child.has_ended():
-                self._report(child, child.plan_restart())
+                pause = child.plan_restart()
+                self._say(
+                    Text.assemble((child.name, "bold red"), f" {child.why_it_ended()}, starts again in {pause:g} s")
+                )
+                if in_full:
+                    self._show_log(child)
                 for file in self._metrics_dir.glob(f"gauge_live*_{child.last_pid}.db"):
                     file.unlink(missing_ok=True)
 
-    def _report(self, child: Child, pause: float) -> None:
-        self._console.print(
-            Text.assemble(
-                (child.name, "bold red"), f" {child.why_it_ended()}; starting it again in {pause:g} s. Its log ends:"
-            ),
-            soft_wrap=True,
-        )
+    def _show_log(self, child: Child) -> None:
+        self._say(Text(f"The end of {child.log}:"))
         for line in child.last_lines(_TAIL):
-            self._console.print(Padding(Text(line, "dim"), (0, 0, 0, 4)), soft_wrap=True)
-        self._console.print(Text(f"    ({child.log})", "dim"), soft_wrap=True)
+            self._say(Text(f"    {line}", "dim"))
+
+    def _say(self, text: Text) -> None:
+        """One line, however wide."""
+        self._console.print(text, soft_wrap=True)
 
     def _write_up(self) -> None:
         if self._up is not None:
@@ -233,7 +252,7 @@ class _Up:
         self._children.close()
         if self._up is not None:
             with suppress(OSError):  # the terminal may be gone
-                self._console.print(f"Stopped after {time.monotonic() - began:.1f} s.", highlight=False)
+                self._say(Text(f"Stopped after {time.monotonic() - began:.1f} s."))
 
 
 def _free_username(backends: Backends) -> str:
