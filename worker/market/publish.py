@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from common.dataset import MANIFEST, Manifest, SymbolInfo
 from common.errors import DataError
 from worker.market.bars import FIELDS, Bars
-from worker.market.store import DAYS, INDEX, LAYOUT, open_version
+from worker.market.store import BLOCK_WIDTH, DAYS, INDEX, LAYOUT, open_version
 
 _KEPT = 2
 """Versions on disk: the current one, and the one before it for readers in flight."""
@@ -107,16 +107,17 @@ def _write_panels(bars: Bars, manifest: Manifest, folder: Path) -> None:
     blocks = []
     rows_of_blocks: list[NDArray[np.int64]] = []
     for rows in sorted(set(bars.counts.tolist()), reverse=True):
-        members = np.flatnonzero(bars.counts == rows)
-        blocks.append(
-            {
-                "rows": rows,
-                "symbols": [bars.symbols[i] for i in members],
-                "calendars": [calendars[i] for i in members],
-            }
-        )
-        # Row t of a panel: bar t of every member.
-        rows_of_blocks.append((np.arange(rows)[:, None] + starts[members][None, :]).ravel())
+        alike = np.flatnonzero(bars.counts == rows)
+        for members in np.split(alike, range(BLOCK_WIDTH, len(alike), BLOCK_WIDTH)):
+            blocks.append(
+                {
+                    "rows": rows,
+                    "symbols": [bars.symbols[i] for i in members],
+                    "calendars": [calendars[i] for i in members],
+                }
+            )
+            # Row t of a panel: bar t of every member.
+            rows_of_blocks.append((np.arange(rows)[:, None] + starts[members][None, :]).ravel())
     order = np.concatenate(rows_of_blocks)
     for field in FIELDS:
         _save(folder / f"{field}.npy", bars.columns[field][order])

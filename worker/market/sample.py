@@ -16,7 +16,7 @@ _CHEAPEST = 1.0
 def trading_days(end: date, years: int) -> np.ndarray[tuple[int], np.dtype[np.datetime64]]:
     """Monday to Friday of the `years` years up to the last business day on or before `end`, datetime64[D]."""
     last = np.busday_offset(np.datetime64(end, "D"), 0, roll="backward")
-    end = last.item()
+    end = date.fromisoformat(str(last))
     try:
         first = end.replace(year=end.year - years)
     except ValueError:  # 29 February

@@ -7,8 +7,9 @@
         open.npy high.npy … volume.npy   float64 (cells,): the blocks one after the other
         days.npy                         int32 (days,): the distinct calendars one after the other
 
-A block holds the symbols that have the same number of rows, as a C-contiguous `(rows, symbols)` panel per field.
-Each symbol of a block has its calendar: the `rows` entries of `days` from its offset in `calendars` on.
+A block holds symbols that have the same number of rows (at most BLOCK_WIDTH of them), as a C-contiguous
+`(rows, symbols)` panel per field. Each symbol of a block has its calendar: the `rows` entries of `days` from its
+offset in `calendars` on.
 All files are memory-mapped read-only, so the processes of a machine share one copy.
 """
 
@@ -27,6 +28,8 @@ from worker.market.bars import FIELDS, Days, Floats
 
 LAYOUT = 1
 """Version of the files above; panels of another layout are published anew."""
+BLOCK_WIDTH = 64
+"""Symbols per block at most: a panel of some years of days and its results stay in a processor's own cache."""
 INDEX = "index.json"
 DAYS = "days.npy"
 
@@ -55,16 +58,12 @@ class Place:
 class Market:
     """One version of the market data, immutable. Arrays it gives out are read-only."""
 
-    def __init__(
-        self, manifest: Manifest, blocks: Sequence[Block], cells: Mapping[str, Floats], days: Days
-    ) -> None:
+    def __init__(self, manifest: Manifest, blocks: Sequence[Block], cells: Mapping[str, Floats], days: Days) -> None:
         self.manifest = manifest
         self.blocks = tuple(blocks)
         self._cells = cells
         self._days = days
-        self._places = {
-            symbol: Place(block, column) for block in blocks for column, symbol in enumerate(block.symbols)
-        }
+        self._places = {symbol: Place(block, column) for block in blocks for column, symbol in enumerate(block.symbols)}
 
     @classmethod
     def open(cls, market_dir: Path) -> "Market":
