@@ -1,6 +1,7 @@
 """What every request gets, whatever its route: an id, rate-limit headers, a log line, its place in the metrics."""
 
 import time
+from datetime import datetime
 from uuid import uuid4
 
 import structlog
@@ -11,7 +12,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import metrics
 from api.admission import seconds_left
 from api.problems import problem
-from api.security import utc_now
 from common.quota import Standing
 
 log = structlog.get_logger()
@@ -43,7 +43,7 @@ class Edge:
                 headers["X-Request-ID"] = request_id
                 standing = state.get("standing")
                 if standing is not None:
-                    _add_rate_limit(headers, standing)
+                    _add_rate_limit(headers, standing, state["services"].clock())
             await send(message)
 
         try:
@@ -78,12 +78,12 @@ def _log(scope: Scope, status: int, seconds: float) -> None:
     )
 
 
-def _add_rate_limit(headers: MutableHeaders, standing: Standing) -> None:
+def _add_rate_limit(headers: MutableHeaders, standing: Standing, now: datetime) -> None:
     limit, remaining = standing.tier.series_a_day, standing.remaining
     if limit is None:
         return
     headers["RateLimit-Policy"] = f'"daily";q={limit};w=86400'
-    headers["RateLimit"] = f'"daily";r={remaining};t={seconds_left(standing, utc_now())}'
+    headers["RateLimit"] = f'"daily";r={remaining};t={seconds_left(standing, now)}'
     headers["X-RateLimit-Limit"] = str(limit)
     headers["X-RateLimit-Remaining"] = str(remaining)
     headers["X-RateLimit-Reset"] = str(int(standing.resets_at.timestamp()))
