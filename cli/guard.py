@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +18,8 @@ import psutil
 
 _PATIENCE = 4.0
 """Seconds a left-over process gets to end by itself."""
+
+_POLL = 0.02
 
 _CLOCK_TOLERANCE = 2.0
 """Seconds; the start time of a process is reckoned from the wall clock, which may be set in between."""
@@ -43,24 +46,37 @@ def stop_recorded(record: Path) -> int:
         with suppress(ProcessLookupError):
             os.kill(pid, stop_signal)
     leaders = [p for p in family if p.pid in alive]
-    psutil.wait_procs(leaders, timeout=_PATIENCE)
+    wait_for_end(leaders, _PATIENCE)
     for pid in alive:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
     for process in family:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(family, timeout=_PATIENCE)
+    wait_for_end(family, _PATIENCE)
     return len(alive)
+
+
+def wait_for_end(processes: Iterable[psutil.Process], seconds: float) -> None:
+    """As psutil's own wait, but a zombie has ended: whoever ought to bury it is not our concern."""
+    deadline = time.monotonic() + seconds
+    while any(is_alive(p) for p in processes) and time.monotonic() < deadline:
+        time.sleep(_POLL)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _runs(pid: int, started: float) -> bool:
     try:
         process = psutil.Process(pid)
-        same = abs(process.create_time() - started) < _CLOCK_TOLERANCE
-        return same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+    return abs(process.create_time() - started) < _CLOCK_TOLERANCE and is_alive(process)
 
 
 def _descendants(pid: int) -> list[psutil.Process]:

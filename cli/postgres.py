@@ -11,6 +11,7 @@ import psutil
 import psycopg2
 
 from cli.embedded import HOST, package_folder, start_server
+from cli.guard import wait_for_end
 from cli.processes import Children, Command
 from cli.unprivileged import nobody
 from common.errors import StartupError
@@ -114,7 +115,7 @@ def _end_orphan(cluster: Path) -> None:
         is_ours = False
     if is_ours:
         process.send_signal(signal.SIGINT)
-        psutil.wait_procs([process], timeout=10)
+        wait_for_end([process], 10)
     else:
         pid_file.unlink(missing_ok=True)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from cli.guard import record_process, stop_recorded
+from cli.guard import record_process, stop_recorded, wait_for_end
 
 _LONGEST_PAUSE = 30.0
 _HEALTHY_AFTER = 60.0
@@ -233,7 +233,7 @@ class Children:
         for process in family:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(family, timeout=2)
+        wait_for_end(family, 2)
         self._write_record()
 
     def close(self) -> None:

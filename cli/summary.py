@@ -5,12 +5,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from common.dataset import Manifest
 
 DEMO_PASSWORD = "demo-password"  # noqa: S105 - of an account the reader makes by pasting a line
+
+_LINK = "cyan underline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,33 +27,34 @@ class Summary:
 
 
 def show(summary: Summary, console: Console) -> None:
+    """Every line as wide as it needs: an address or a path that is broken over two lines cannot be copied."""
+
+    def say(*parts: str | tuple[str, str]) -> None:
+        console.print(Text.assemble(*parts), soft_wrap=True)
+
     data = summary.manifest
-    table = Table.grid(padding=(0, 2))
-    table.add_row("API", _link(summary.url))
-    table.add_row("Docs", _link(f"{summary.url}/docs"))
+    kind = "synthetic sample" if data.synthetic else "your file"
+    say()
+    say(("Kalpi is ready", "bold green"), f" after {summary.seconds:.1f} s")
+    say()
+    say(_label("API"), (summary.url, _LINK))
+    say(_label("Docs"), (f"{summary.url}/docs", _LINK))
     if summary.flower_url is not None:
         user, _, password = summary.flower_auth.partition(":")
-        table.add_row("Flower", _link(summary.flower_url))
-        table.add_row("", Text(f"login {user}, password {password}"))
-    kind = "synthetic sample" if data.synthetic else "your file"
-    table.add_row("Data", Text(f"{len(data.symbols)} symbols, {data.rows:,} bars to {data.as_of} ({kind})"))
-    table.add_row("State", Text(str(summary.state_dir)))
-    table.add_row("Logs", Text(str(summary.logs_dir)))
-    console.print()
-    console.print(Text.assemble(("Kalpi is ready", "bold green"), f" after {summary.seconds:.1f} s"))
-    console.print()
-    # As wide as it needs: a path or an address that is broken over two lines cannot be copied.
-    console.print(table, soft_wrap=True, width=max(console.width, 400), crop=False)
-    console.print()
-    console.print(Text("Try it: sign up, get a token, ask for a value.", "bold"))
+        say(_label("Flower"), (summary.flower_url, _LINK), f"  login {user}, password {password}")
+    say(_label("Data"), f"{len(data.symbols):,} symbols, {data.rows:,} bars to {data.as_of} ({kind})")
+    say(_label("State"), str(summary.state_dir))
+    say(_label("Logs"), str(summary.logs_dir))
+    say()
+    say(("Sign up, get a token, ask for a value:", "bold"))
     for line in curl_lines(summary.url, summary.demo_user, next(iter(data.symbols))):
-        console.out(line, highlight=False)
-    console.print()
-    console.print(Text("Ctrl-C stops everything; nothing is lost.", "dim"))
+        say(line)
+    say()
+    say(("Ctrl-C stops everything; nothing is lost.", "dim"))
 
 
-def _link(url: str) -> Text:
-    return Text(url, "cyan underline")
+def _label(text: str) -> tuple[str, str]:
+    return f"  {text:8}", "dim"
 
 
 def curl_lines(url: str, user: str, symbol: str) -> list[str]:
