@@ -5,7 +5,8 @@ same float64. Equal input gives equal bytes.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, groupby, islice
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -61,7 +62,7 @@ def _values_as_json(frame: ValuesFrame) -> bytes:
 def _values_as_csv(frame: ValuesFrame) -> bytes:
     columns: dict[str, Column] = {**(_bars(frame.ohlcv) if frame.ohlcv is not None else {}), **frame.outputs}
     dates = np.datetime_as_string(frame.dates).tolist()
-    return b"".join(chain([_csv_line(["date", *columns])], _csv_lines(dates, list(columns.values()))))
+    return _csv_line(["date", *columns]) + _csv_lines(dates, list(columns.values()))
 
 
 _VALUES: Mapping[Form, Callable[[ValuesFrame], bytes]] = {Form.JSON: _values_as_json, Form.CSV: _values_as_csv}
@@ -112,20 +113,26 @@ def _table_as_csv(parts: Iterable[pa.Table], schema: pa.Schema, sink: BinaryIO) 
         symbols, codes = _coded(part.column("symbol"))
         quoted = [_csv_cell(symbol) for symbol in symbols]
         keys = [f"{quoted[code]},{day}" for code, day in zip(codes, _days(part), strict=True)]
-        sink.writelines(_csv_lines(keys, [_numbers(column) for column in part.columns[2:]]))
+        sink.write(_csv_lines(keys, [_numbers(column) for column in part.columns[2:]]))
         rows += part.num_rows
     return rows
 
 
 def _table_as_json(parts: Iterable[pa.Table], schema: pa.Schema, sink: BinaryIO) -> int:
+    """An array of one object per row."""
+    keys = [orjson.dumps(name).decode().replace("%", "%%") for name in schema.names]
+    record = "{" + ",".join(f"{key}:%s" for key in keys) + "}"
     rows = 0
     for part in _chunks(parts):
         symbols, codes = _coded(part.column("symbol"))
-        names = [symbols[code] for code in codes]
-        columns = [_numbers(column).tolist() for column in part.columns[2:]]
-        records = [dict(zip(schema.names, row, strict=True)) for row in zip(names, _days(part), *columns, strict=True)]
+        quoted = [orjson.dumps(symbol).decode() for symbol in symbols]
+        numbers = _rows_of([_numbers(column) for column in part.columns[2:]], null="null")
+        records = [
+            record % (quoted[code], f'"{day}"', *row.split(","))
+            for code, day, row in zip(codes, _days(part), numbers, strict=True)
+        ]
         sink.write(b"," if rows else b"[")
-        sink.write(orjson.dumps(records)[1:-1])
+        sink.write(",".join(records).encode())
         rows += part.num_rows
     sink.write(b"]" if rows else b"[]")
     return rows
@@ -177,19 +184,23 @@ def _csv_line(cells: Sequence[str]) -> bytes:
     return (",".join(map(_csv_cell, cells)) + "\n").encode()
 
 
-def _csv_lines(keys: Sequence[str], columns: Sequence[Column]) -> Iterator[bytes]:
-    """A line per row: its key, ready to be written, then its number of each column.
+def _csv_lines(keys: Sequence[str], columns: Sequence[Column]) -> bytes:
+    """A line per row: its key, ready to be written, then its number of each column."""
+    return "".join([f"{key},{row}\n" for key, row in zip(keys, _rows_of(columns, null=""), strict=True)]).encode()
 
-    Neighbours of one type are formatted as one matrix by orjson, whose rows are cut apart at the brackets.
+
+def _rows_of(columns: Sequence[Column], null: str) -> Iterable[str]:
+    """The numbers of each row, separated by commas.
+
+    Neighbours of one type are formatted by orjson as one matrix, which is cut apart at its brackets.
     """
-    cells: list[Iterable[str]] = [keys]
-    for _, run in groupby(columns, key=lambda column: column.dtype):
-        matrix = np.stack(list(run), axis=1)
-        text = orjson.dumps(matrix, option=orjson.OPT_SERIALIZE_NUMPY).decode()
-        cells.append(text[2:-2].replace("null", "").split("],["))
-    rows = zip(*cells, strict=True) if keys else iter(())
-    while batch := list(islice(rows, _CHUNK)):
-        yield ("\n".join(map(",".join, batch)) + "\n").encode()
+    if not len(columns[0]):
+        return []
+    runs = []
+    for _, run in groupby(columns, key=attrgetter("dtype")):
+        text = orjson.dumps(np.stack(list(run), axis=1), option=orjson.OPT_SERIALIZE_NUMPY).decode()
+        runs.append(text[2:-2].replace("null", null).split("],["))
+    return runs[0] if len(runs) == 1 else map(",".join, zip(*runs, strict=True))
 
 
 # --- parts on their way into one table

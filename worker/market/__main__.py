@@ -6,6 +6,7 @@ from typing import Annotated, NoReturn
 
 import orjson
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -35,8 +36,8 @@ app = typer.Typer(
 
 @app.command("sample")
 def make_sample(
-    symbols: Annotated[int, typer.Option(min=1, max=100_000, help="How many.")] = 500,
-    years: Annotated[int, typer.Option(min=1, max=100, help="How far back from the end.")] = 3,
+    symbols: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 500,
+    years: Annotated[int, typer.Option(min=1, max=20, help="How far back from the end.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and end, same data.")] = sample.DEFAULT_SEED,
     end: Annotated[
         str | None, typer.Option(metavar="DATE", help="Last day; by default the last business day before today.")
@@ -50,11 +51,10 @@ def make_sample(
     path = out or settings.data_file
     if path.exists() and not force and not datafile.is_synthetic(path):
         raise DataError(f"{path} holds data that `kalpi data sample` did not generate; --force replaces it")
-    with Steps() as steps:
+    last_day = _read_end(end, years)
+    with Steps(3) as steps:
         steps.begin(f"Generating {symbols:,} synthetic symbols over {years} years")
-        bars = sample.generate(symbols, years, _read_end(end), seed)
-        if not bars.rows:
-            raise DataError("there is no business day in that time")
+        bars = sample.generate(symbols, years, last_day, seed)
         steps.begin(f"Writing {bars.rows:,} rows to {path}")
         datafile.write(bars, path)
         manifest = _publish_if_served(bars, path, settings, steps)
@@ -78,7 +78,7 @@ def import_files(
     """
     settings = Settings()
     path = out or settings.data_file
-    with Steps() as steps:
+    with Steps(len(files) + 3) as steps:
         raw = _read_all(files, steps)
         steps.begin("Checking")
         checked = check(raw)
@@ -113,7 +113,7 @@ def publish_file() -> None:
     if manifest is not None:
         typer.echo(f"{path} is already served as version {manifest.data_version}.")
         return
-    with Steps() as steps:
+    with Steps(3) as steps:
         raw = _read_all([path], steps)
         steps.begin("Checking")
         checked = check(raw)
@@ -145,13 +145,20 @@ def info(
     _show(manifest, {"file": str(manifest.source.get("path", "")), "panels": f"{size / 2**20:,.1f} MiB in {folder}"})
 
 
-def _read_end(end: str | None) -> date:
+def _read_end(end: str | None, years: int) -> date:
+    """The last day of a sample; by default yesterday, whose market is closed everywhere."""
+    today = datetime.now(UTC).date()
     if end is None:
-        return datetime.now(UTC).date() - timedelta(days=1)
+        return today - timedelta(days=1)
     try:
-        return read_date(end)
+        day = read_date(end)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--end") from None
+    if not years < day.year or day > today:
+        raise typer.BadParameter(
+            f"{end!r} is not a day of the past that has {years} years before it", param_hint="--end"
+        )
+    return day
 
 
 def _read_all(files: list[Path], steps: Steps) -> list[RawFile]:
@@ -223,8 +230,17 @@ def main() -> None:
     try:
         app(prog_name="kalpi data")
     except KalpiError as error:
-        typer.echo(f"kalpi data: {error}", err=True)
-        raise SystemExit(2) from None
+        _leave(str(error))
+    except ValidationError as error:
+        first = error.errors()[0]
+        _leave(f"KALPI_{'_'.join(map(str, first['loc'])).upper()}: {first['msg']}")
+    except MemoryError:
+        _leave("not enough memory")
+
+
+def _leave(reason: str) -> NoReturn:
+    typer.echo(f"kalpi data: {reason}", err=True)
+    raise SystemExit(2)
 
 
 if __name__ == "__main__":

@@ -147,20 +147,20 @@ def _reasons(columns: _Columns, table: pa.Table, last_day: int) -> dict[int, lis
 
 
 def _rules(columns: _Columns, table: pa.Table, last_day: int) -> Iterator[tuple[Mask, Callable[[int], str]]]:
-    def quoted(name: str, row: int) -> str:
+    def shown(name: str, row: int) -> str:
         value = table.column(name)[row].as_py()
-        return "nothing" if value is None else repr(value if isinstance(value, float) else str(value)[:40])
+        return "is missing, not" if value is None else f"{str(value)[:40]!r} is not"
 
     broken = np.array([bool(problem) for problem in [*columns.bad_symbols, "missing"]])
     yield broken[columns.codes], lambda row: f"symbol {[*columns.bad_symbols, 'is missing'][columns.codes[row]]}"
 
-    yield columns.days == _NO_DAY, lambda row: f"date {quoted('date', row)} is not a date (YYYY-MM-DD)"
-    yield columns.days > last_day, lambda row: f"date {quoted('date', row)} is in the future"
+    yield columns.days == _NO_DAY, lambda row: f"date {shown('date', row)} a date (YYYY-MM-DD)"
+    yield columns.days > last_day, lambda row: f"date {table.column('date')[row].as_py()!s:.40} is in the future"
 
     values = columns.numbers
     for name in FIELDS:
         unreadable = ~np.isfinite(values[name])
-        yield unreadable, lambda row, name=name: f"{name} {quoted(name, row)} is not a number"  # type: ignore[misc]
+        yield unreadable, lambda row, name=name: f"{name} {shown(name, row)} a finite number"  # type: ignore[misc]
     for name in PRICES:
         worthless = values[name] <= 0
         yield worthless, lambda row, name=name: f"{name} {values[name][row]!s} is not above zero"  # type: ignore[misc]

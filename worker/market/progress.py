@@ -1,24 +1,25 @@
-"""What a command is doing: a spinner on a terminal, one plain line per step elsewhere. Written to standard error."""
+"""How far a command has come: a bar on a terminal, one plain line per step elsewhere. Written to standard error."""
 
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 
 class Steps:
-    """The steps of one command, one after the other; `begin` ends the step before."""
+    """The `total` steps of one command, one after the other; `begin` ends the step before."""
 
-    def __init__(self) -> None:
+    def __init__(self, total: int) -> None:
         self._console = Console(stderr=True, soft_wrap=True, highlight=False)
         self._progress = Progress(
-            SpinnerColumn(finished_text="✓"),
-            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
             TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
             console=self._console,
         )
-        self._step: TaskID | None = None
+        self._bar = self._progress.add_task("", total=total)
+        self._begun = 0
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -29,16 +30,15 @@ class Steps:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            self._end()
+            self._progress.update(self._bar, completed=self._begun, total=self._begun, description="Done")
         self.stop()
 
     def begin(self, text: str) -> None:
         """End the step before and show this one."""
-        self._end()
-        if self._console.is_terminal:
-            self._step = self._progress.add_task(text, total=1)
-        else:
-            self._console.print(text, markup=False)
+        self._progress.update(self._bar, completed=self._begun, description=text)
+        self._begun += 1
+        if not self._console.is_terminal:
+            self.note(text)
 
     def note(self, text: str) -> None:
         """Something to know that stops nothing."""
@@ -48,8 +48,3 @@ class Steps:
         """Leave the terminal to ordinary output."""
         if self._console.is_terminal:
             self._progress.stop()
-
-    def _end(self) -> None:
-        if self._step is not None:
-            self._progress.update(self._step, completed=1)
-            self._step = None

@@ -41,7 +41,7 @@ def read(path: Path) -> RawFile:
         raise DataError(f"{path}: no such file") from None
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise DataError(f"{path}: cannot be read: {' '.join(reason.split())[:300]}") from error
+        raise DataError(f"{path}: cannot be read: {_one_line(reason)}") from error
     if raw.table.num_rows == 0:
         raise DataError(f"{path}: the file has no rows")
     return raw
@@ -92,6 +92,11 @@ def _match(path: Path, names: list[str]) -> tuple[dict[str, str], tuple[str, ...
     if missing:
         raise DataError(f"{path}: {'; '.join(_missing(name, ignored) for name in missing)}")
     return found, tuple(ignored)
+
+
+def _one_line(text: str) -> str:
+    """Text that may quote a file's bytes, fit for a terminal."""
+    return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))[:300]
 
 
 def _missing(name: str, others: list[str]) -> str:
