@@ -181,4 +181,3 @@ def _reason(error: Exception, soft_seconds: int) -> str:
         case MemoryError():
             return "needs more memory than a worker has"
     return "could not be computed"
-

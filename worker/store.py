@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+from uuid import UUID
 
 _TAG_BYTES = 16
 
@@ -52,8 +53,16 @@ def keep_only(path: Path) -> None:
 
 
 def job_folders(results_dir: Path) -> list[str]:
-    """Ids of the jobs that have a folder."""
-    return [entry.name for entry in results_dir.iterdir() if entry.is_dir()] if results_dir.is_dir() else []
+    """Ids of the jobs that have a folder. What is not ours is left out."""
+    names = [entry.name for entry in results_dir.iterdir() if entry.is_dir()] if results_dir.is_dir() else []
+    return [name for name in names if _is_id(name)]
+
+
+def _is_id(name: str) -> bool:
+    try:
+        return str(UUID(name)) == name
+    except ValueError:
+        return False
 
 
 def remove_job(results_dir: Path, job_id: str) -> None:

@@ -4,7 +4,7 @@ Each is guarded in SQL by state and attempt, so a worker that has lost its claim
 in one order everywhere: the job, its parts, the user. The caller brings the transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -151,9 +151,11 @@ def release(connection: Connection, claim: Claim) -> bool:
     return connection.execute(_RELEASE, _place(claim)).rowcount == 1
 
 
-def complete_part(connection: Connection, claim: Claim, file: str, errors: Sequence[SeriesError], ttl: float) -> Outcome:
+def complete_part(
+    connection: Connection, claim: Claim, file: str, errors: Sequence[SeriesError], ttl: float
+) -> Outcome:
     """Records the rows of a part and the series that failed in it, which are given back to the user."""
-    return _end_part(connection, claim, "completed", file, errors, ttl)
+    return _end_part(connection, claim, "completed", file=file, errors=errors, ttl=ttl)
 
 
 def fail_part(connection: Connection, claim: Claim, reason: str, ttl: float) -> Outcome:
@@ -161,7 +163,7 @@ def fail_part(connection: Connection, claim: Claim, reason: str, ttl: float) -> 
     if claim.is_assembly:
         return _fail_assembly(connection, claim, reason, ttl)
     errors = [SeriesError(symbol, s.label, reason) for symbol in claim.symbols for s in claim.request.series]
-    return _end_part(connection, claim, "failed", None, errors, ttl)
+    return _end_part(connection, claim, "failed", file=None, errors=errors, ttl=ttl)
 
 
 def complete_assembly(connection: Connection, claim: Claim, result: ResultFile, ttl: float) -> Outcome:
@@ -173,7 +175,7 @@ def complete_assembly(connection: Connection, claim: Claim, result: ResultFile, 
 
 
 def _end_part(
-    connection: Connection, claim: Claim, state: str, file: str | None, errors: Sequence[SeriesError], ttl: float
+    connection: Connection, claim: Claim, state: str, *, file: str | None, errors: Sequence[SeriesError], ttl: float
 ) -> Outcome:
     job = _lock_job(connection, claim.job_id)
     listed = [{"symbol": e.symbol, "indicator": e.indicator, "detail": e.detail} for e in errors]
@@ -181,9 +183,7 @@ def _end_part(
         return Outcome.REFUSED
     failed = len(errors)
     completed = len(claim.symbols) * len(claim.request.series) - failed
-    counted = connection.execute(
-        _COUNT_PART, {"job_id": claim.job_id, "completed": completed, "failed": failed}
-    ).one()
+    counted = connection.execute(_COUNT_PART, {"job_id": claim.job_id, "completed": completed, "failed": failed}).one()
     if failed:
         refund(connection, job.user_id, failed, job.charged_on)
     if not counted.all_ended:
@@ -217,7 +217,11 @@ def _lock_job(connection: Connection, job_id: str) -> Row[Any] | None:
 
 
 def _mark(
-    connection: Connection, claim: Claim, state: str, file: str | None, errors: list[dict[str, str | None]] | None
+    connection: Connection,
+    claim: Claim,
+    state: str,
+    file: str | None,
+    errors: Sequence[Mapping[str, str | None]] | None,
 ) -> bool:
     encoded = None if errors is None else orjson.dumps(errors).decode()
     values = {**_place(claim), "state": state, "file": file, "errors": encoded}

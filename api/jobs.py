@@ -1,0 +1,223 @@
+"""Jobs in PostgreSQL, as the API changes and shows them: submitted, found, listed, cancelled.
+
+Rows are locked in the order of `worker.transitions`: the job, its parts, the user.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import structlog
+from sqlalchemy import Connection, Row, insert, text
+
+from api.admission import seconds_left
+from api.job_body import JobPlan
+from api.publisher import Message
+from api.state import Services
+from common.broker import PART
+from common.db.tables import job_parts, jobs
+from common.errors import Conflict, NotFound, QuotaExceeded, Unavailable
+from common.jobs import LIVE, JobRequest, JobState, PartState, Series, TableFormat, cut
+from common.query import IndicatorQuery
+from common.quota import Standing, charge_whole, refund
+
+log = structlog.get_logger()
+
+MAX_ERRORS = 1_000
+"""Failed series a job shows; a page of jobs shows fewer of each."""
+_MAX_ERRORS_LISTED = 100
+
+_SHOWN = """
+SELECT j.id, j.status, j.created_at, j.started_at, j.completed_at, j.expires_at, j.format, j.cost, j.refunded,
+       j.series_completed, j.series_failed, j.parts_total, j.parts_ended,
+       j.result_file, j.result_bytes, j.result_etag, failed.errors
+FROM jobs j
+LEFT JOIN LATERAL (
+    SELECT jsonb_agg(error) AS errors FROM (
+        SELECT error FROM job_parts p, jsonb_array_elements(p.errors) WITH ORDINALITY AS e(error, place)
+        WHERE p.job_id = j.id AND p.errors IS NOT NULL
+        ORDER BY p.number, e.place LIMIT :most_errors
+    ) first_ones
+) failed ON true
+WHERE j.user_id = :user_id
+"""
+
+_FIND = text(f"{_SHOWN} AND j.id = :job_id")
+
+_LIST = text(f"""{_SHOWN}
+AND (CAST(:status AS text) IS NULL OR j.status = :status)
+AND (CAST(:before_at AS timestamptz) IS NULL OR (j.created_at, j.id) < (:before_at, CAST(:before_id AS uuid)))
+ORDER BY j.created_at DESC, j.id DESC LIMIT :size
+""")
+
+_LOCK = text("""
+SELECT status, cost, series_completed, series_failed, charged_on FROM jobs
+WHERE id = :job_id AND user_id = :user_id FOR NO KEY UPDATE
+""")
+
+_CANCEL_PARTS = text("""
+UPDATE job_parts SET state = 'cancelled', lease_until = NULL
+WHERE job_id = :job_id AND state IN ('waiting', 'queued', 'running')
+""")
+
+_CANCEL = text("""
+UPDATE jobs SET status = 'cancelled', refunded = refunded + :unfinished, completed_at = now(),
+                expires_at = now() + make_interval(secs => :ttl)
+WHERE id = :job_id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What a job is made of, before it is anybody's."""
+
+    request: JobRequest
+    data_version: str
+    parts: Sequence[tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Jobs from newest to oldest; `before` is the key of the next page's first, None on the last page."""
+
+    rows: Sequence[Row[Any]]
+    before: tuple[datetime, UUID] | None
+
+
+async def submit_job(services: Services, plan: JobPlan, standing: Standing) -> tuple[UUID, Standing]:
+    """Charges and records a job in one transaction, then tells the workers. Returns its id and the new standing.
+
+    Raises QuotaExceeded when the user has less left than it costs; nothing is counted then.
+    """
+    job_id = uuid4()
+    draft = _draft(services, plan.request)
+    cost = draft.request.cost
+    today = services.clock().date()
+
+    def record(connection: Connection) -> date | None:
+        day = charge_whole(connection, standing.user_id, cost, today)
+        if day is not None:
+            _insert(connection, job_id, draft, standing.user_id, day)
+        return day
+
+    day = await services.database.run(record)
+    if day is None:
+        raise QuotaExceeded(seconds_left(standing, services.clock()))
+    await _publish(services, job_id, draft, standing.user_id)
+    used = standing.used if day == standing.day else 0
+    return job_id, replace(standing, used=used + cost, day=day)
+
+
+async def submit_query(services: Services, query: IndicatorQuery, standing: Standing) -> UUID:
+    """A durable job for a single query that `standing.day` has paid for already."""
+    job_id = uuid4()
+    request = JobRequest(
+        symbols=(query.symbol,),
+        series=(Series(query.spec.label(dict(query.params)), query.indicator, query.params),),
+        start_date=query.start_date,
+        end_date=query.end_date,
+        format=TableFormat(query.form.value),
+        interval=query.interval,
+        warmup=query.warmup,
+        include_ohlcv=query.include_ohlcv,
+    )
+    draft = _draft(services, request)
+    await services.database.run(lambda c: _insert(c, job_id, draft, standing.user_id, standing.day))
+    await _publish(services, job_id, draft, standing.user_id)
+    return job_id
+
+
+def _draft(services: Services, request: JobRequest) -> _Draft:
+    manifest = services.manifest.current()
+    rows = {symbol: manifest.find(symbol).rows for symbol in request.symbols}
+    parts = cut(request.symbols, rows, len(request.columns), services.settings.part_cells)
+    return _Draft(request, manifest.data_version, parts)
+
+
+def _insert(connection: Connection, job_id: UUID, draft: _Draft, user_id: int, charged_on: date) -> None:
+    """Parts count as published with the commit: if that does not come true, the sweeper publishes them."""
+    created_at = connection.execute(
+        insert(jobs)
+        .values(
+            id=job_id,
+            user_id=user_id,
+            request=draft.request.to_json(),
+            format=draft.request.format.value,
+            data_version=draft.data_version,
+            cost=draft.request.cost,
+            charged_on=charged_on,
+            parts_total=len(draft.parts),
+        )
+        .returning(jobs.c.created_at)
+    ).scalar_one()
+    rows: list[dict[str, Any]] = [
+        {"number": number, "symbols": list(symbols), "state": PartState.QUEUED.value, "published_at": created_at}
+        for number, symbols in enumerate(draft.parts)
+    ]
+    rows.append({"number": len(draft.parts), "symbols": [], "state": PartState.WAITING.value, "published_at": None})
+    connection.execute(insert(job_parts), [{"job_id": job_id, **row} for row in rows])
+
+
+async def _publish(services: Services, job_id: UUID, draft: _Draft, user_id: int) -> None:
+    """Tells the workers of a job that is recorded; when that fails, the sweeper will."""
+    log.info("job_submitted", job_id=str(job_id), user_id=user_id, cost=draft.request.cost, parts=len(draft.parts))
+    messages = [
+        Message(PART, {"job_id": str(job_id), "number": number}, f"{job_id}:{number}")
+        for number in range(len(draft.parts))
+    ]
+    try:
+        await services.publisher.send_many(messages)
+    except Unavailable as error:
+        log.warning("parts_unpublished", job_id=str(job_id), part=error.part)
+
+
+def find_job(connection: Connection, user_id: int, job_id: UUID) -> Row[Any]:
+    """Raises NotFound for the jobs of others too."""
+    row = connection.execute(_FIND, {"user_id": user_id, "job_id": job_id, "most_errors": MAX_ERRORS}).one_or_none()
+    if row is None:
+        raise NotFound("job", str(job_id))
+    return row
+
+
+def list_jobs(
+    connection: Connection,
+    user_id: int,
+    status: JobState | None,
+    size: int,
+    before: tuple[datetime, UUID] | None,
+) -> Page:
+    rows = connection.execute(
+        _LIST,
+        {
+            "user_id": user_id,
+            "status": status,
+            "before_at": before[0] if before else None,
+            "before_id": before[1] if before else None,
+            "size": size + 1,
+            "most_errors": _MAX_ERRORS_LISTED,
+        },
+    ).all()
+    more = len(rows) > size
+    page = rows[:size]
+    return Page(page, (page[-1].created_at, page[-1].id) if more else None)
+
+
+def cancel_job(connection: Connection, user_id: int, job_id: UUID, ttl: float) -> None:
+    """Ends a job and gives back the series that have not ended. A cancelled job may be cancelled again.
+
+    Raises NotFound, and Conflict when the job has ended otherwise.
+    """
+    job = connection.execute(_LOCK, {"job_id": job_id, "user_id": user_id}).one_or_none()
+    if job is None:
+        raise NotFound("job", str(job_id))
+    if job.status == JobState.CANCELLED:
+        return
+    if job.status not in LIVE:
+        raise Conflict(f"Job {job_id} is {job.status} and cannot be cancelled")
+    unfinished = job.cost - job.series_completed - job.series_failed
+    connection.execute(_CANCEL_PARTS, {"job_id": job_id})
+    connection.execute(_CANCEL, {"job_id": job_id, "unfinished": unfinished, "ttl": ttl})
+    refund(connection, user_id, unfinished, job.charged_on)
+    log.info("job_cancelled", job_id=str(job_id), user_id=user_id, refunded=unfinished)

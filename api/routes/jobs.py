@@ -1,0 +1,174 @@
+"""Jobs: batches over symbols × indicators × parameter grids."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response, status
+from fastapi.responses import FileResponse
+
+from api.admission import not_allowed, seconds_left
+from api.caller import Caller
+from api.job_body import read_job
+from api.job_ends import JobEndsDep
+from api.jobs import cancel_job, find_job, list_jobs, submit_job
+from api.negotiation import preferred_wait, read_wait
+from api.paging import from_token, to_token
+from api.schemas.jobs import RESULT_RESPONSES, SUBMIT_OPENAPI, Estimate, Job, Jobs
+from api.state import ServicesDep
+from common.errors import Conflict, Gone, InvalidParameters, NotFound, QuotaExceeded
+from common.jobs import ENDED, JobState, TableFormat
+
+router = APIRouter(tags=["jobs"])
+
+MAX_BODY = 2**20
+
+
+@router.post(
+    "/v1/jobs",
+    status_code=status.HTTP_202_ACCEPTED,
+    openapi_extra=SUBMIT_OPENAPI,
+    responses={
+        200: {"description": "It has ended in the time to wait; or, with `validate_only`, what it would cost."},
+        202: {"model": Job, "description": "Accepted; `Location` is where to look."},
+    },
+)
+async def submit(
+    request: Request,
+    response: Response,
+    caller: Caller,
+    services: ServicesDep,
+    job_ends: JobEndsDep,
+    *,
+    validate_only: Annotated[
+        bool, Query(description="Check and price the job; nothing is started or counted.")
+    ] = False,
+) -> Job | Estimate:
+    """Start a job. It costs symbols × series; what fails or is cancelled is given back."""
+    wait = preferred_wait(request.headers.get("prefer")) or 0
+    plan = read_job(await _body(request), services.manifest.current(), caller.tier)
+    if plan.rank > caller.tier.rank:
+        raise not_allowed(plan.rank)
+    if validate_only:
+        cost = plan.request.cost
+        if caller.remaining is not None and cost > caller.remaining:
+            raise QuotaExceeded(seconds_left(caller, services.clock()))
+        response.status_code = status.HTTP_200_OK
+        remaining = None if caller.remaining is None else caller.remaining - cost
+        return Estimate(cost=cost, series=len(plan.request.series), rows=plan.rows, remaining_after=remaining)
+    job_id, request.scope["state"]["standing"] = await submit_job(services, plan, caller)
+    await job_ends.wait(job_id, wait)
+    job = await services.database.run(lambda c: Job.of(find_job(c, caller.user_id, job_id)))
+    response.headers["Location"] = job.urls.self
+    if job.status in ENDED:
+        response.status_code = status.HTTP_200_OK
+    else:
+        response.headers["Retry-After"] = "1"
+    return job
+
+
+@router.get("/v1/jobs")
+async def jobs(
+    caller: Caller,
+    services: ServicesDep,
+    status: Annotated[JobState | None, Query(description="Only jobs in this state.")] = None,
+    page_size: Annotated[int, Query(ge=1, le=100)] = 20,
+    page_token: Annotated[str | None, Query(max_length=200)] = None,
+) -> Jobs:
+    """The caller's jobs, newest first."""
+    before = None if page_token is None else _key(page_token)
+    page = await services.database.run(lambda c: list_jobs(c, caller.user_id, status, page_size, before))
+    token = None if page.before is None else to_token(f"{page.before[0].isoformat()} {page.before[1]}")
+    return Jobs(jobs=[Job.of(row) for row in page.rows], next_page_token=token)
+
+
+@router.get("/v1/jobs/{job_id}")
+async def job(
+    job_id: str,
+    caller: Caller,
+    services: ServicesDep,
+    job_ends: JobEndsDep,
+    wait: Annotated[str | None, Query(description="Seconds to wait for an end, 0 to 60.")] = None,
+) -> Job:
+    """How a job stands."""
+    key = _id(job_id)
+    seconds = 0 if wait is None else read_wait(wait, ("query", "wait"))
+    found = await services.database.run(lambda c: Job.of(find_job(c, caller.user_id, key)))
+    if seconds and found.status not in ENDED:
+        await job_ends.wait(key, seconds)
+        found = await services.database.run(lambda c: Job.of(find_job(c, caller.user_id, key)))
+    return found
+
+
+@router.post("/v1/jobs/{job_id}/cancel", status_code=status.HTTP_202_ACCEPTED)
+async def cancel(job_id: str, caller: Caller, services: ServicesDep) -> Job:
+    """Stop a job; the series that have not ended are given back."""
+    key = _id(job_id)
+    ttl = services.settings.job_ttl_seconds
+    await services.database.run(lambda c: cancel_job(c, caller.user_id, key, ttl))
+    return await services.database.run(lambda c: Job.of(find_job(c, caller.user_id, key)))
+
+
+@router.get("/v1/jobs/{job_id}/result", responses=RESULT_RESPONSES, response_class=FileResponse)
+async def result(job_id: str, request: Request, caller: Caller, services: ServicesDep) -> Response:
+    """The table of a completed job."""
+    key = _id(job_id)
+    row = await services.database.run(lambda c: find_job(c, caller.user_id, key))
+    if row.status == JobState.EXPIRED:
+        raise Gone(f"Job {job_id} has expired")
+    if row.status != JobState.COMPLETED:
+        raise Conflict(_no_result(job_id, row.status))
+    headers = {"ETag": row.result_etag, "Cache-Control": "private, no-cache"}
+    if _matches(request.headers.get("if-none-match"), row.result_etag):
+        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
+    path = services.settings.results_dir / row.result_file
+    try:
+        stat = await asyncio.to_thread(path.stat)
+    except FileNotFoundError:
+        raise Gone(f"The result of job {job_id} is no longer stored") from None
+    form = TableFormat(row.format)
+    return FileResponse(
+        path, headers=headers, media_type=form.media_type, filename=f"kalpi-{row.id}.{form}", stat_result=stat
+    )
+
+
+def _no_result(job_id: str, state: str) -> str:
+    match state:
+        case JobState.FAILED:
+            return f"Job {job_id} has failed and has no result; its errors say why"
+        case JobState.CANCELLED:
+            return f"Job {job_id} was cancelled and has no result"
+    return f"Job {job_id} is {state}; its result is not there yet"
+
+
+async def _body(request: Request) -> bytes:
+    """The body, read no further than it may be long."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise InvalidParameters.one(("body",), f"is longer than {MAX_BODY:,} bytes")
+    return bytes(body)
+
+
+def _id(job_id: str) -> UUID:
+    try:
+        return UUID(job_id)
+    except ValueError:
+        raise NotFound("job", job_id) from None
+
+
+def _key(token: str) -> tuple[datetime, UUID]:
+    moment, _, job_id = from_token(token).partition(" ")
+    try:
+        return datetime.fromisoformat(moment).astimezone(UTC), UUID(job_id)
+    except ValueError:
+        raise InvalidParameters.one(("query", "page_token"), "is not a next_page_token of this list") from None
+
+
+def _matches(if_none_match: str | None, etag: str) -> bool:
+    if if_none_match is None:
+        return False
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag in tags or "*" in tags
