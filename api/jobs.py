@@ -17,6 +17,7 @@ from api.job_body import JobPlan
 from api.publisher import Message
 from api.state import Services
 from common.broker import PART
+from common.dataset import Manifest
 from common.db.tables import job_parts, jobs
 from common.errors import Conflict, NotFound, QuotaExceeded, Unavailable
 from common.jobs import LIVE, JobRequest, JobState, PartState, Series, TableFormat, cut
@@ -70,7 +71,7 @@ WHERE id = :job_id
 
 
 @dataclass(frozen=True, slots=True)
-class _Draft:
+class Draft:
     """What a job is made of, before it is anybody's."""
 
     request: JobRequest
@@ -92,14 +93,14 @@ async def submit_job(services: Services, plan: JobPlan, standing: Standing) -> t
     Raises QuotaExceeded when the user has less left than it costs; nothing is counted then.
     """
     job_id = uuid4()
-    draft = _draft(services, plan.request)
+    draft = make_draft(plan.request, services.manifest.current(), services.settings.part_cells)
     cost = draft.request.cost
     today = services.clock().date()
 
     def record(connection: Connection) -> date | None:
         day = charge_whole(connection, standing.user_id, cost, today)
         if day is not None:
-            _insert(connection, job_id, draft, standing.user_id, day)
+            record_job(connection, job_id, draft, standing.user_id, day)
         return day
 
     day = await services.database.run(record)
@@ -123,20 +124,20 @@ async def submit_query(services: Services, query: IndicatorQuery, standing: Stan
         warmup=query.warmup,
         include_ohlcv=query.include_ohlcv,
     )
-    draft = _draft(services, request)
-    await services.database.run(lambda c: _insert(c, job_id, draft, standing.user_id, standing.day))
+    draft = make_draft(request, services.manifest.current(), services.settings.part_cells)
+    await services.database.run(lambda c: record_job(c, job_id, draft, standing.user_id, standing.day))
     await _publish(services, job_id, draft, standing.user_id)
     return job_id
 
 
-def _draft(services: Services, request: JobRequest) -> _Draft:
-    manifest = services.manifest.current()
+def make_draft(request: JobRequest, manifest: Manifest, part_cells: int) -> Draft:
+    """The parts of a job: each about `part_cells` rows × columns."""
     rows = {symbol: manifest.find(symbol).rows for symbol in request.symbols}
-    parts = cut(request.symbols, rows, len(request.columns), services.settings.part_cells)
-    return _Draft(request, manifest.data_version, parts)
+    parts = cut(request.symbols, rows, len(request.columns), part_cells)
+    return Draft(request, manifest.data_version, parts)
 
 
-def _insert(connection: Connection, job_id: UUID, draft: _Draft, user_id: int, charged_on: date) -> None:
+def record_job(connection: Connection, job_id: UUID, draft: Draft, user_id: int, charged_on: date) -> None:
     """Parts count as published with the commit: if that does not come true, the sweeper publishes them."""
     created_at = connection.execute(
         insert(jobs)
@@ -160,7 +161,7 @@ def _insert(connection: Connection, job_id: UUID, draft: _Draft, user_id: int, c
     connection.execute(insert(job_parts), [{"job_id": job_id, **row} for row in rows])
 
 
-async def _publish(services: Services, job_id: UUID, draft: _Draft, user_id: int) -> None:
+async def _publish(services: Services, job_id: UUID, draft: Draft, user_id: int) -> None:
     """Tells the workers of a job that is recorded; when that fails, the sweeper will."""
     log.info("job_submitted", job_id=str(job_id), user_id=user_id, cost=draft.request.cost, parts=len(draft.parts))
     messages = [
