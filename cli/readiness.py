@@ -12,6 +12,7 @@ from cli.processes import Child, Children
 from common.errors import StartupError
 
 _POLL = 0.05
+_ASK_EVERY = 0.2
 
 
 class NotReady(StartupError):  # noqa: N818 - what happened
@@ -46,7 +47,7 @@ class _Probe:
 
     def _ask(self, url: str) -> None:
         parts = urlsplit(url)
-        while not (self.ready or self._ended.wait(_POLL)):
+        while not (self.ready or self._ended.wait(_ASK_EVERY)):
             connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
             try:
                 connection.request("GET", parts.path)
