@@ -2,15 +2,12 @@
 
 import asyncio
 from functools import partial
-from typing import Annotated
 from uuid import UUID
 
 import structlog
-from fastapi import Depends, Request
 from sqlalchemy import Connection, text
 
 from api.database import Database
-from api.state import ServicesDep
 from common.errors import Unavailable
 
 log = structlog.get_logger()
@@ -69,15 +66,3 @@ class JobEnds:
 
 def _ended(ids: list[UUID], connection: Connection) -> list[UUID]:
     return list(connection.execute(_ENDED, {"ids": [str(i) for i in ids]}).scalars())
-
-
-def job_ends(request: Request, services: ServicesDep) -> JobEnds:
-    """The one of this application, made when somebody first waits."""
-    state = request.app.state
-    if not hasattr(state, "job_ends"):
-        state.job_ends = JobEnds(services.database)
-    found: JobEnds = state.job_ends
-    return found
-
-
-JobEndsDep = Annotated[JobEnds, Depends(job_ends)]

@@ -13,6 +13,7 @@ from api import problems
 from api.admission import Admissions
 from api.database import Database
 from api.health import Health
+from api.job_ends import JobEnds
 from api.local_cache import LocalCache
 from api.middleware import Edge
 from api.publisher import Publisher
@@ -96,4 +97,5 @@ async def _open(settings: Settings, clock: Callable[[], datetime], stack: AsyncE
         results=results,
         manifest=manifest,
         health=Health(database, broker, cache, publisher, manifest),
+        job_ends=JobEnds(database),
     )

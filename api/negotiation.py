@@ -1,4 +1,4 @@
-"""What the caller prefers: the form of an answer, and how long to wait for it."""
+"""What the caller has and prefers: the form of an answer, how long to wait for it, the copy they hold."""
 
 import re
 from functools import lru_cache
@@ -57,3 +57,11 @@ def read_wait(raw: str, loc: tuple[str, ...]) -> float:
     if not (raw.isascii() and raw.isdecimal() and len(raw) <= 4 and int(raw) <= MAX_WAIT_SECONDS):  # noqa: PLR2004
         raise InvalidParameters.one(loc, f"{raw[:20]!r} is not a whole number of seconds from 0 to {MAX_WAIT_SECONDS}")
     return float(raw)
+
+
+def etag_matches(if_none_match: str | None, etag: str) -> bool:
+    """Whether the caller's copy is the current one (RFC 9110, 13.1.2)."""
+    if if_none_match is None:
+        return False
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag in tags or "*" in tags

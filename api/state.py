@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from api.admission import Admissions
 from api.database import Database
 from api.health import Health
+from api.job_ends import JobEnds
 from api.publisher import Publisher
 from api.results import Results
 from api.security import AccessTokens
@@ -31,6 +32,7 @@ class Services:
     results: Results
     manifest: ManifestFile
     health: Health
+    job_ends: JobEnds
 
 
 def services(request: Request) -> Services:

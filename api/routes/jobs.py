@@ -11,9 +11,8 @@ from fastapi.responses import FileResponse
 from api.admission import not_allowed, seconds_left
 from api.caller import Caller
 from api.job_body import read_job
-from api.job_ends import JobEndsDep
 from api.jobs import cancel_job, find_job, list_jobs, submit_job
-from api.negotiation import preferred_wait, read_wait
+from api.negotiation import etag_matches, preferred_wait, read_wait
 from api.paging import from_token, to_token
 from api.schemas.jobs import RESULT_RESPONSES, SUBMIT_OPENAPI, Estimate, Job, Jobs
 from api.state import ServicesDep
@@ -39,7 +38,6 @@ async def submit(
     response: Response,
     caller: Caller,
     services: ServicesDep,
-    job_ends: JobEndsDep,
     *,
     validate_only: Annotated[
         bool, Query(description="Check and price the job; nothing is started or counted.")
@@ -58,7 +56,7 @@ async def submit(
         remaining = None if caller.remaining is None else caller.remaining - cost
         return Estimate(cost=cost, series=len(plan.request.series), rows=plan.rows, remaining_after=remaining)
     job_id, request.scope["state"]["standing"] = await submit_job(services, plan, caller)
-    await job_ends.wait(job_id, wait)
+    await services.job_ends.wait(job_id, wait)
     job = await services.database.run(lambda c: Job.of(find_job(c, caller.user_id, job_id)))
     response.headers["Location"] = job.urls.self
     if job.status in ENDED:
@@ -88,7 +86,6 @@ async def job(
     job_id: str,
     caller: Caller,
     services: ServicesDep,
-    job_ends: JobEndsDep,
     wait: Annotated[str | None, Query(description="Seconds to wait for an end, 0 to 60.")] = None,
 ) -> Job:
     """How a job stands."""
@@ -96,7 +93,7 @@ async def job(
     seconds = 0 if wait is None else read_wait(wait, ("query", "wait"))
     found = await services.database.run(lambda c: Job.of(find_job(c, caller.user_id, key)))
     if seconds and found.status not in ENDED:
-        await job_ends.wait(key, seconds)
+        await services.job_ends.wait(key, seconds)
         found = await services.database.run(lambda c: Job.of(find_job(c, caller.user_id, key)))
     return found
 
@@ -120,7 +117,7 @@ async def result(job_id: str, request: Request, caller: Caller, services: Servic
     if row.status != JobState.COMPLETED:
         raise Conflict(_no_result(job_id, row.status))
     headers = {"ETag": row.result_etag, "Cache-Control": "private, no-cache"}
-    if _matches(request.headers.get("if-none-match"), row.result_etag):
+    if etag_matches(request.headers.get("if-none-match"), row.result_etag):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
     path = services.settings.results_dir / row.result_file
     try:
@@ -165,10 +162,3 @@ def _key(token: str) -> tuple[datetime, UUID]:
         return datetime.fromisoformat(moment).astimezone(UTC), UUID(job_id)
     except ValueError:
         raise InvalidParameters.one(("query", "page_token"), "is not a next_page_token of this list") from None
-
-
-def _matches(if_none_match: str | None, etag: str) -> bool:
-    if if_none_match is None:
-        return False
-    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
-    return etag in tags or "*" in tags

@@ -1,7 +1,5 @@
 """GET /v1/indicators/{name}/values: one indicator of one symbol, at once."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
@@ -9,7 +7,7 @@ from api import metrics
 from api.admission import Admission, insist
 from api.caller import CredentialsDep
 from api.jobs import submit_query
-from api.negotiation import form_for, preferred_wait
+from api.negotiation import etag_matches, form_for, preferred_wait
 from api.results import Fetched
 from api.schemas.values import VALUES_OPENAPI
 from api.state import Services, ServicesDep
@@ -52,7 +50,7 @@ async def _answer(
         location = f"/v1/jobs/{job_id}"
         return Response(status_code=202, headers={"Location": location, "Retry-After": "1"})
     metrics.count_values(hit=fetched.hit)
-    if _matches(request.headers.get("if-none-match"), fetched.answer.etag):
+    if etag_matches(request.headers.get("if-none-match"), fetched.answer.etag):
         services.admissions.give_back(admission)
         state = request.scope["state"]
         state["standing"] = admission.before
@@ -67,10 +65,3 @@ def _headers(fetched: Fetched) -> dict[str, str]:
         "Cache-Control": "private, no-cache",
         "Vary": "Accept, Authorization",
     }
-
-
-def _matches(if_none_match: str | None, etag: str) -> bool:
-    if if_none_match is None:
-        return False
-    tags: list[Any] = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
-    return etag in tags or "*" in tags
