@@ -99,7 +99,8 @@ def rolling_moments(x: Panel, period: int, mean: Panel, deviation: Panel) -> Non
 def _tails(x: Panel, start: int, end: int, period: int, out: Panel) -> None:
     """For each row of a stretch, sum the distances in the part of its window that lies before the stretch.
 
-    NaN where the window would begin before the data.
+    NaN where the window would begin before the data. Always added from the stretch backwards, so that a stretch that
+    is not yet complete gives the same bits.
     """
     width = x.shape[1]
     last = end - 1
@@ -107,7 +108,7 @@ def _tails(x: Panel, start: int, end: int, period: int, out: Panel) -> None:
     if start == 0:
         out[:last] = np.nan
         return
-    for t in range(end - period, start):
+    for t in range(start - 1, end - period - 1, -1):
         for j in range(width):
             out[last, j] += x[t, j] - x[start, j]
     for t in range(last - 1, start - 1, -1):
@@ -124,7 +125,7 @@ def _tails_of_squares(x: Panel, start: int, end: int, period: int, out: Panel) -
     if start == 0:
         out[:last] = np.nan
         return
-    for t in range(end - period, start):
+    for t in range(start - 1, end - period - 1, -1):
         for j in range(width):
             distance = x[t, j] - x[start, j]
             out[last, j] += distance * distance

@@ -1,0 +1,263 @@
+"""Queries and parts of jobs over a small market."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from common.catalogue import CATALOGUE
+from common.errors import KalpiError, NotFound
+from common.jobs import JobRequest, Series, TableFormat
+from common.query import IndicatorQuery, Warmup
+from worker import kernels
+from worker.compute import ValuesFrame, compute_table, compute_values, table_schema
+from worker.market.bars import FIELDS, Bars
+from worker.market.publish import publish
+from worker.market.sample import generate
+from worker.market.store import Market
+
+END = date(2024, 6, 28)
+YOUNG = ["SYN002", "SYN005"]
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory: pytest.TempPathFactory) -> Market:
+    """Six symbols over a year, two of them listed late and one suspended for a while, so there are three blocks."""
+    bars = generate(6, 1, END)
+    keep = np.ones(bars.rows, bool)
+    for symbol, cut in (("SYN002", slice(0, 200)), ("SYN005", slice(0, 200)), ("SYN006", slice(100, 110))):
+        start = int(bars.starts[bars.symbols.index(symbol)])
+        keep[start + cut.start : start + cut.stop] = False
+    codes = np.repeat(np.arange(6), bars.counts)[keep]
+    columns = {name: values[keep] for name, values in bars.columns.items()}
+    folder = tmp_path_factory.mktemp("market")
+    publish(Bars.from_rows(bars.symbols, codes, bars.days[keep], columns), folder, {})
+    return Market.open(folder)
+
+
+def query(symbol: str, indicator: str = "ema", start: date | None = None, **more: Any) -> IndicatorQuery:  # noqa: ANN401
+    params = CATALOGUE[indicator].read_params(more.pop("params", {}))
+    return IndicatorQuery(
+        symbol, indicator, tuple(params.items()), start or date(2023, 1, 1), more.pop("end", END), **more
+    )
+
+
+def answer(market: Market, asked: IndicatorQuery) -> ValuesFrame:
+    (frame,) = compute_values(market, [asked])
+    assert isinstance(frame, ValuesFrame)
+    return frame
+
+
+def whole(market: Market, symbol: str, source: str = "close") -> np.ndarray:
+    place = market.place(symbol)
+    return market.source_panel(place.block, source, [place.column])
+
+
+def request(market: Market, names: Sequence[str], **more: Any) -> JobRequest:  # noqa: ANN401
+    series = []
+    for name in names:
+        spec = CATALOGUE[name]
+        params = spec.defaults
+        series.append(Series(spec.label(params), name, tuple(params.items())))
+    defaults = {"start_date": date(2024, 5, 1), "end_date": END, "format": TableFormat.PARQUET}
+    return JobRequest(tuple(market.manifest.symbols), tuple(series), **{**defaults, **more})
+
+
+def test_three_blocks(market: Market) -> None:
+    assert [set(block.symbols) for block in market.blocks][2] == set(YOUNG)
+    assert len(market.blocks) == 3
+
+
+@pytest.mark.parametrize("indicator", CATALOGUE)
+@pytest.mark.parametrize("symbol", ["SYN001", *YOUNG, "SYN006"])
+def test_a_frame_is_the_kernel_cut_to_the_window(market: Market, indicator: str, symbol: str) -> None:
+    start = date(2024, 5, 1)
+    frame = answer(market, query(symbol, indicator, start))
+    days = market.days(market.place(symbol)).astype("datetime64[D]")
+    inside = (days >= np.datetime64(start)) & (days <= np.datetime64(END))
+    np.testing.assert_array_equal(frame.dates, days[inside])
+    expected = kernels.run(indicator, [whole(market, symbol)], CATALOGUE[indicator].defaults)
+    assert list(frame.outputs) == [output.name for output in CATALOGUE[indicator].outputs]
+    for values, panel in zip(frame.outputs.values(), expected, strict=True):
+        assert values.tobytes() == panel[inside, 0].tobytes()
+    assert frame.lookback == CATALOGUE[indicator].lookback(CATALOGUE[indicator].defaults)
+    assert frame.data_version == market.data_version
+
+
+@given(
+    st.integers(0, 365), st.integers(0, 365), st.sampled_from(sorted(CATALOGUE)), st.sampled_from(["SYN001", "SYN002"])
+)
+@settings(max_examples=60, deadline=None)
+def test_a_value_does_not_depend_on_the_window(market: Market, a: int, b: int, indicator: str, symbol: str) -> None:
+    start, end = (END - timedelta(days=d) for d in (max(a, b), min(a, b)))
+    part = answer(market, query(symbol, indicator, start, end=end))
+    full = answer(market, query(symbol, indicator))
+    rows = np.isin(full.dates, part.dates)
+    assert len(part.dates) == rows.sum()
+    for name, values in part.outputs.items():
+        assert values.tobytes() == full.outputs[name][rows].tobytes()
+
+
+@pytest.mark.parametrize("indicator", CATALOGUE)
+def test_without_warmup_only_the_window_is_seen(market: Market, indicator: str) -> None:
+    frame = answer(market, query("SYN001", indicator, date(2024, 3, 1), warmup=Warmup.NONE))
+    rows = len(frame.dates)
+    expected = kernels.run(indicator, [whole(market, "SYN001")[-rows:].copy()], CATALOGUE[indicator].defaults)
+    for values, panel in zip(frame.outputs.values(), expected, strict=True):
+        assert values.tobytes() == panel[:, 0].tobytes()
+        assert np.isnan(values[: frame.lookback]).all()
+
+
+@pytest.mark.parametrize("warmup", Warmup)
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (date(1990, 1, 1), date(1990, 2, 1)),
+        (date(2030, 1, 1), date(2031, 1, 1)),
+        (date(2024, 6, 22), date(2024, 6, 23)),  # a weekend
+        (date(2024, 6, 1), date(2024, 5, 1)),
+    ],
+)
+def test_outside_the_data_is_empty(market: Market, warmup: Warmup, start: date, end: date) -> None:
+    for indicator in CATALOGUE:
+        frame = answer(market, query("SYN001", indicator, start, end=end, warmup=warmup, include_ohlcv=True))
+        assert len(frame.dates) == 0
+        assert frame.ohlcv is not None
+        assert all(len(values) == 0 for values in (*frame.outputs.values(), *frame.ohlcv.values()))
+
+
+def test_bars_come_along(market: Market) -> None:
+    frame = answer(market, query("SYN006", start=date(2024, 6, 1), include_ohlcv=True))
+    assert frame.ohlcv is not None
+    assert list(frame.ohlcv) == list(FIELDS)
+    for field, values in frame.ohlcv.items():
+        np.testing.assert_array_equal(values, whole(market, "SYN006", field)[-len(values) :, 0])
+
+
+def test_many_at_once_are_as_many_alone(market: Market) -> None:
+    asked = [
+        query(symbol, indicator, start, warmup=warmup)
+        for symbol in market.manifest.symbols
+        for indicator in CATALOGUE
+        for start in (date(2024, 1, 1), date(2024, 6, 1))
+        for warmup in Warmup
+    ]
+    asked += asked[::5]
+    for one, frame in zip(asked, compute_values(market, asked), strict=True):
+        alone = answer(market, one)
+        assert isinstance(frame, ValuesFrame)
+        assert frame.query == one
+        for name, values in frame.outputs.items():
+            assert values.tobytes() == alone.outputs[name].tobytes()
+
+
+def test_a_wrong_query_is_its_own_answer(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr(kernels, "KERNELS", {**kernels.KERNELS, "rsi": broken})
+    good, unknown, bad = compute_values(market, [query("SYN001"), query("SYN01"), query("SYN001", "rsi")])
+    assert isinstance(good, ValuesFrame)
+    assert isinstance(unknown, NotFound)
+    assert isinstance(bad, KalpiError)
+    assert "secret" not in str(bad)
+    assert isinstance(bad.__cause__, ZeroDivisionError)
+
+
+# --- tables
+
+
+@pytest.mark.parametrize("warmup", Warmup)
+def test_a_table_holds_what_single_queries_answer(market: Market, warmup: Warmup) -> None:
+    asked = request(market, list(CATALOGUE), warmup=warmup, include_ohlcv=True)
+    table, errors = compute_table(market, asked, asked.symbols[::-1])
+    assert errors == []
+    assert table.schema == table_schema(asked)
+    assert table.column_names == ["symbol", "date", *asked.columns]
+    assert table.schema.field("volume").type == pa.int64()
+    frame = table.to_pandas()
+    keys = list(zip(frame["symbol"].astype(str), frame["date"], strict=True))
+    assert keys == sorted(keys)
+    for symbol, rows in frame.groupby("symbol", observed=True):
+        for series in asked.series:
+            single = answer(market, query(str(symbol), series.indicator, asked.start_date, warmup=warmup))
+            np.testing.assert_array_equal(rows["date"].to_numpy().astype("datetime64[D]"), single.dates)
+            for column, values in zip(series.columns, single.outputs.values(), strict=True):
+                assert rows[column].to_numpy().tobytes() == values.tobytes() or np.array_equal(
+                    rows[column].to_numpy(), values, equal_nan=True
+                )
+        np.testing.assert_array_equal(rows["volume"], whole(market, str(symbol), "volume")[-len(rows) :, 0])
+
+
+def test_no_value_is_null_never_nan(market: Market) -> None:
+    asked = request(market, ["sma"], start_date=date(2023, 1, 1))
+    table, _ = compute_table(market, asked, ["SYN001", "SYN002"])
+    column = table.column("sma_20")
+    assert column.null_count == 2 * 19
+    assert np.isfinite(column.drop_null().to_numpy()).all()
+
+
+def test_the_cut_into_parts_does_not_show(market: Market) -> None:
+    asked = request(market, list(CATALOGUE))
+    together, _ = compute_table(market, asked, asked.symbols)
+    parts = [compute_table(market, asked, [symbol])[0] for symbol in asked.symbols]
+    plain = pa.schema(
+        [
+            table_schema(asked).field(i).with_type(pa.string() if not i else f.type)
+            for i, f in enumerate(together.schema)
+        ]
+    )
+    assert pa.concat_tables([p.cast(plain) for p in parts]).combine_chunks() == together.cast(plain).combine_chunks()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("secret")])
+def test_a_failed_series_leaves_the_others(market: Market, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def broken(inputs: Any, params: Any, outputs: Any) -> None:  # noqa: ANN401
+        outputs[0][:] = 1.0
+        if inputs[0].shape[1] == len(YOUNG):
+            raise error
+        kernels.moving_averages.sma(inputs, params, outputs)
+
+    asked = request(market, ["ema", "sma"])
+    expected, _ = compute_table(market, asked, asked.symbols)
+    monkeypatch.setattr(kernels, "KERNELS", {**kernels.KERNELS, "sma": broken})
+    with capture_logs() as logs:
+        table, errors = compute_table(market, asked, asked.symbols)
+    assert [entry["event"] for entry in logs] == ["series_failed"]
+    assert [(e.symbol, e.indicator) for e in errors] == [(symbol, "sma_20") for symbol in YOUNG]
+    assert all("secret" not in e.detail and e.detail for e in errors)
+    assert table.column("ema_20") == expected.column("ema_20")
+    frame = table.to_pandas()
+    young = frame["symbol"].isin(YOUNG)
+    assert frame.loc[young, "sma_20"].isna().all()
+    assert frame.loc[~young, "sma_20"].notna().all()
+
+
+def test_being_told_to_stop_stops(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> None:
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr(kernels, "KERNELS", {**kernels.KERNELS, "sma": stopped})
+    asked = request(market, ["sma"])
+    with pytest.raises(SoftTimeLimitExceeded):
+        compute_table(market, asked, asked.symbols)
+    with pytest.raises(SoftTimeLimitExceeded):
+        compute_values(market, [query("SYN001", "sma")])
+
+
+def test_a_symbol_that_is_gone(market: Market) -> None:
+    asked = request(market, ["sma", "ema"])
+    table, errors = compute_table(market, asked, ["SYN001", "GONE"])
+    assert {e.symbol for e in errors} == {"GONE"}
+    assert len(errors) == 2
+    assert set(table.column("symbol").to_pylist()) == {"SYN001"}
+    empty, _ = compute_table(market, asked, ["GONE"])
+    assert empty.num_rows == 0
+    assert empty.schema == table_schema(asked)
