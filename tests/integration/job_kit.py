@@ -168,7 +168,8 @@ def running_worker(settings: Settings, log_file: Path, processes: int = 2) -> It
         with redis.Redis.from_url(settings.cache) as cache:
             nonce = uuid4().hex
             celery.send_task(PROBE, kwargs={"nonce": nonce}, task_id=f"probe-{nonce}")
-            assert cache.blpop([probe_key(nonce)], timeout=60), log_file.read_text()
+            wait_until(lambda: cache.lpop(probe_key(nonce)) or worker.poll() is not None, 60)
+            assert worker.poll() is None, log_file.read_text()
         yield worker
     finally:
         worker.terminate()
