@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from common.catalogue.spec import Params
+from worker.kernels.arithmetic import fused
 from worker.kernels.primitives import Panel
 
 _NOTHING = 1e-14
@@ -85,8 +86,8 @@ def _macd(  # noqa: C901, PLR0912, PLR0917 - many short loops, for LLVM
     for t in range(first, rows):
         if t > first:
             for j in range(width):
-                near[j] = (x[t, j] - near[j]) * of_fast + near[j]
-                far[j] = (x[t, j] - far[j]) * of_slow + far[j]
+                near[j] = fused(x[t, j] - near[j], of_fast, near[j])
+                far[j] = fused(x[t, j] - far[j], of_slow, far[j])
         if t <= lookback:
             mean += near - far
             if t < lookback:
@@ -94,7 +95,7 @@ def _macd(  # noqa: C901, PLR0912, PLR0917 - many short loops, for LLVM
             mean /= length
         else:
             for j in range(width):
-                mean[j] = (near[j] - far[j] - mean[j]) * of_signal + mean[j]
+                mean[j] = fused(near[j] - far[j] - mean[j], of_signal, mean[j])
         for j in range(width):
             line[t, j] = near[j] - far[j]
         for j in range(width):

@@ -6,13 +6,16 @@ gives, bit for bit, what each symbol gives alone.
 
 NaN: a window is NaN if and only if it contains one; a recurrence is NaN from the first one on. Nothing is filled.
 
-A compiled function here calls none of another file: numba's cache would not notice a change of that file.
+A compiled function calls none of another file: numba's cache would not notice a change of that file. (`fused` is one
+instruction and no function.)
 Loops write out indices and touch few arrays each, for that is what LLVM turns into vector code.
 """
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from worker.kernels.arithmetic import fused
 
 Panel = NDArray[np.float64]
 
@@ -37,7 +40,7 @@ def exponential_average(x: Panel, first: int, period: int, out: Panel) -> None:
     alpha = 2.0 / (period + 1)
     for t in range(first + 1, rows):
         for j in range(width):
-            out[t, j] = (x[t, j] - out[t - 1, j]) * alpha + out[t - 1, j]
+            out[t, j] = fused(x[t, j] - out[t - 1, j], alpha, out[t - 1, j])
 
 
 # Windows. The rows are cut into stretches of `period`; a window is the tail of one stretch and the head of the next
