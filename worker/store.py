@@ -47,9 +47,9 @@ def etag(path: Path) -> str:
 
 def keep_only(path: Path) -> None:
     """Removes all files beside `path`."""
-    for other in path.parent.iterdir():
-        if other != path:
-            other.unlink(missing_ok=True)
+    others = [other for other in path.parent.iterdir() if other != path] if path.parent.is_dir() else []
+    for other in others:
+        other.unlink(missing_ok=True)
 
 
 def job_folders(results_dir: Path) -> list[str]:

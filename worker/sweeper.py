@@ -37,7 +37,7 @@ _BATCH = 500
 """At most so many parts are published, failed or expired in one round."""
 
 _TIDY_SECONDS = 600.0
-"""Period of what is never urgent: orphaned folders, sessions long over."""
+"""Period of what is never urgent: orphaned folders and files, sessions long over."""
 
 _REQUEUE = text("""
 UPDATE job_parts p SET state = 'queued', lease_until = NULL, published_at = NULL
@@ -87,7 +87,7 @@ RETURNING id
 """)
 
 _NEEDED = text("""
-SELECT id FROM jobs
+SELECT id, result_file FROM jobs
 WHERE id = ANY(CAST(:ids AS uuid[])) AND status IN ('queued', 'running', 'completed')
 """)
 
@@ -201,18 +201,21 @@ class Sweeper:
             log.info("jobs_expired", jobs=len(self._expired))
 
     def _tidy(self, connection: Connection) -> None:
-        """Removes folders no job needs, sessions and tokens that ended over a day ago."""
+        """Removes folders and files no job needs, sessions and tokens that ended over a day ago."""
         if self._tidied is not None and monotonic() - self._tidied < _TIDY_SECONDS:
             return
         folders = store.job_folders(self._settings.results_dir)
         with connection.begin():
             connection.execute(_OLD_SESSIONS)
             connection.execute(_OLD_TOKENS)
-            needed = {str(job_id) for job_id in connection.execute(_NEEDED, {"ids": folders}).scalars()}
+            needed = {str(row.id): row.result_file for row in connection.execute(_NEEDED, {"ids": folders})}
+        results = self._settings.results_dir
         for folder in folders:
             if folder not in needed:
-                store.remove_job(self._settings.results_dir, folder)
+                store.remove_job(results, folder)
                 log.info("folder_removed", folder=folder)
+            elif needed[folder] is not None:
+                store.keep_only(results / needed[folder])  # its worker may have died before it did
         self._tidied = monotonic()
 
 

@@ -192,14 +192,19 @@ def test_folders_no_job_needs_go(desk: Desk, resources: Resources, sweep: Callab
     cancelled = desk.submit(symbols=1)
     run_part(resources, cancelled, 0)
     desk.change("UPDATE jobs SET status = 'cancelled' WHERE id = :id", id=UUID(cancelled))
+    done = desk.submit(symbols=1)
+    run_part(resources, done, 0)
+    run_part(resources, done, 1)
     results = desk.settings.results_dir
+    (results / done / "0-1.arrow").write_bytes(b"")
     orphan = results / str(uuid4())
     orphan.mkdir()
     (orphan / "0-1.arrow").write_bytes(b"")
     foreign = results / "lost+found"
     foreign.mkdir()
     sweep()
-    assert sorted(results.iterdir()) == sorted([results / kept, foreign])
+    assert sorted(results.iterdir()) == sorted([results / kept, results / done, foreign])
+    assert list((results / done).iterdir()) == [results / desk.job(done).result_file]
 
 
 def test_sessions_long_over_go(desk: Desk, sweep: Callable[[], None]) -> None:
