@@ -16,7 +16,7 @@ from cli.backends import sqlalchemy_url
 from tests.integration.job_kit import wait_until
 from tests.stack import Account, Stack, started, write_sample
 
-SYMBOLS = 150
+SYMBOLS = 80
 BODY = {
     "symbols": "*",
     "indicators": [
