@@ -59,7 +59,7 @@ async def submit(
     await services.job_ends.wait(job_id, wait)
     job = await services.database.run(lambda c: Job.of(find_job(c, caller.user_id, job_id)))
     response.headers["Location"] = job.urls.self
-    if job.status in ENDED:
+    if wait and job.status in ENDED:
         response.status_code = status.HTTP_200_OK
     else:
         response.headers["Retry-After"] = "1"
