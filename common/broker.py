@@ -39,7 +39,9 @@ def _configuration(settings: Settings) -> dict[str, Any]:
     return {
         "broker_url": settings.broker,
         "broker_connection_retry_on_startup": True,
-        "broker_pool_limit": 4,
+        # Made as they are needed. Flower asks a worker eight questions at once, each on two connections of the pool,
+        # and waits for ever when they run out.
+        "broker_pool_limit": 32,
         "broker_transport_options": {
             # Longer than any task may run, or a running task would be handed to a second worker.
             "visibility_timeout": 2 * settings.part_hard_seconds,
