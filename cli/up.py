@@ -33,7 +33,7 @@ from common.settings import Settings
 
 _READY_SECONDS = 120.0
 _TAIL = 15
-_DEATHS = 3
+_DEATHS = 2
 _LOOK_AROUND_SECONDS = 30.0
 _BACKENDS = {"redis", "postgres"}
 _BAD_INPUT = 2
@@ -186,11 +186,11 @@ class _Up:
 
     def _revive_or_give_up(self) -> None:
         """During the start, a child that dies again and again will not get better."""
-        self._revive(in_full=False)
         for child in self._children:
-            if child.deaths >= _DEATHS:
+            if child.has_ended() and child.deaths >= _DEATHS:
                 self._show_log(child)
-                raise StartupError(f"{child.name} {child.why_it_ended()}, {child.deaths} times in a row")
+                raise StartupError(f"{child.name} {child.why_it_ended()}, as it did {_DEATHS} times before")
+        self._revive(in_full=False)
 
     def supervise(self) -> None:
         """Until StopRequested."""

@@ -14,7 +14,7 @@ CHECKS = {
     "mypy": [BIN / "mypy"],
     "imports": [BIN / "lint-imports"],
     "locks": [sys.executable, "scripts/check_lock.py"],
-    "settings": [sys.executable, "scripts/settings_table.py", "--check"],
+    "settings": [sys.executable, "-m", "scripts.settings_table", "--check"],
     "lengths": [sys.executable, __file__, "--lengths"],
 }
 

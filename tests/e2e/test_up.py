@@ -61,6 +61,18 @@ class TestRunningStack:
         user, _, password = stack.up["flower_auth"].partition(":")
         assert httpx.get(f"{stack.flower_url}/workers", auth=(user, password)).status_code == 200
 
+    def test_flower_sees_tasks(self, stack: Stack) -> None:
+        user, _, password = stack.up["flower_auth"].partition(":")
+        deadline = time.monotonic() + 15
+        with stack.client() as client:
+            while True:
+                client.get("/health/ready")  # sends a probe through the queue, once a second at most
+                tasks = httpx.get(f"{stack.flower_url}/api/tasks", auth=(user, password)).json()
+                if "kalpi.probe" in {task["name"] for task in tasks.values()}:
+                    return
+                assert time.monotonic() < deadline, tasks
+                time.sleep(0.5)
+
     def test_up_json_says_where_all_is_and_is_private(self, stack: Stack) -> None:
         up = stack.up
         file = stack.state_dir / "up.json"
