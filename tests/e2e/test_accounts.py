@@ -3,6 +3,7 @@
 import base64
 import json
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -15,8 +16,9 @@ GOOD = "correct horse battery"
 
 
 @pytest.fixture
-def client(stack: Stack) -> httpx.Client:
-    return stack.client()
+def client(stack: Stack) -> Iterator[httpx.Client]:
+    with stack.client() as client:
+        yield client
 
 
 def _name() -> str:
@@ -144,7 +146,6 @@ def _unsigned(token: str) -> str:
         None,
         "",
         "Bearer",
-        "Bearer ",
         "Bearer nonsense",
         "Bearer a.b.c",
         "Bearer " + "x" * 5000,
