@@ -144,7 +144,7 @@ class Child:
 
     def keep_log_small(self) -> None:
         """Moves a log that has grown large aside; the child appends, so it goes on in the emptied file."""
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             if self.log.stat().st_size > _LOG_BYTES:
                 shutil.copyfile(self.log, self.log.with_suffix(".log.1"))
                 os.truncate(self.log, 0)

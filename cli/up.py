@@ -207,8 +207,7 @@ class _Up:
         for child in list(self._children):
             if child.restart_at is not None:
                 if time.monotonic() >= child.restart_at:
-                    self._children.restart(child)
-                    self._write_up()
+                    self._restart(child)
             elif child.has_ended():
                 pause = child.plan_restart()
                 self._say(
@@ -218,6 +217,15 @@ class _Up:
                     self._show_log(child)
                 for file in self._metrics_dir.glob(f"gauge_live*_{child.last_pid}.db"):
                     file.unlink(missing_ok=True)
+
+    def _restart(self, child: Child) -> None:
+        try:
+            self._children.restart(child)
+            self._write_up()
+        except OSError as error:  # no memory or no space left: no reason to take the rest down
+            self._say(Text(f"{child.name}: {error}"))
+            if child.pid is None:
+                child.plan_restart()
 
     def _show_log(self, child: Child) -> None:
         self._say(Text(f"The end of {child.log}:"))

@@ -12,7 +12,7 @@ if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$made_from" ] && [ -x .venv/bin/pyt
     exit 0
 fi
 
-if ! works .venv/bin/python 'sys.version_info >= (3, 11)'; then
+if ! works .venv/bin/python 'sys.version_info >= (3, 11) and __import__("pip")'; then
     python=
     for candidate in python3 python3.13 python3.12 python3.11 python3.14; do
         if works "$candidate" 'sys.version_info >= (3, 11)'; then python=$candidate; break; fi
