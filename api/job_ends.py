@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 _FIRST_PAUSE = 0.02
 _LAST_PAUSE = 0.25
-_GROWTH = 1.3
+_GROWTH = 1.1
 
 _ENDED = text("""
 SELECT id FROM jobs WHERE id = ANY(CAST(:ids AS uuid[])) AND status NOT IN ('queued', 'running')

@@ -92,9 +92,9 @@ def _compute(resources: Resources, claim: Claim) -> Outcome:
     settings = resources.settings
     market = resources.markets.market_for(claim.data_version)
     table, errors = compute_table(market, claim.request, claim.symbols)
-    file = part_file(claim.job_id, claim.number, claim.attempt)
+    file = part_file(claim.job_id, claim.number, claim.attempt, store.boot())
     path = settings.results_dir / file
-    with store.replacing(path) as sink:
+    with store.replacing(path, durable=False) as sink:
         write_part(table, sink)
     with resources.engine.begin() as connection:
         outcome = complete_part(connection, claim, file, errors, settings.job_ttl_seconds)
@@ -109,7 +109,7 @@ def _assemble(resources: Resources, claim: Claim) -> Outcome:
     request = claim.request
     file = result_file(claim.job_id, claim.attempt, request.format)
     path = settings.results_dir / file
-    with store.replacing(path) as sink:
+    with store.replacing(path, durable=True) as sink:
         encode_table(_tables(resources, claim), table_schema(request), request.format, sink)
     result = ResultFile(file, path.stat().st_size, store.etag(path))
     with resources.engine.begin() as connection:
@@ -122,15 +122,25 @@ def _assemble(resources: Resources, claim: Claim) -> Outcome:
 
 
 def _tables(resources: Resources, claim: Claim) -> Iterator[pa.Table]:
-    settings = resources.settings
     with resources.engine.connect() as connection:
         parts = connection.execute(_PARTS, {"job_id": claim.job_id, "assembly": claim.number}).all()
     for part in parts:
         if part.file is not None:
-            yield read_part(settings.results_dir / part.file)
-        elif claim.attempt < settings.part_max_attempts:
+            yield _rows(resources, claim, part.symbols, part.file)
+        elif claim.attempt < resources.settings.part_max_attempts:
             yield _without_series(resources.markets.market_for(claim.data_version), claim.request, part.symbols)
         # On the last attempt the rows of a part that failed are left out: they may be what killed its workers.
+
+
+def _rows(resources: Resources, claim: Claim, symbols: list[str], file: str) -> pa.Table:
+    """The rows of a part that was completed, computed again if its file does not count any more."""
+    if f"-{store.boot()}." in file:
+        try:
+            return read_part(resources.settings.results_dir / file)
+        except (OSError, pa.ArrowInvalid) as error:
+            log.warning("part_file_lost", file=file, error=type(error).__name__)
+    table, _ = compute_table(resources.markets.market_for(claim.data_version), claim.request, symbols)
+    return table
 
 
 def _without_series(market: Market, request: JobRequest, symbols: list[str]) -> pa.Table:

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pandas  # noqa: F401, ICN001 - pyarrow loads it at its first conversion: here once for all children
+import pyarrow.compute
+import pyarrow.parquet  # noqa: F401
 import structlog
 from celery import Celery
 

@@ -5,25 +5,40 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
-from uuid import UUID
+from uuid import UUID, uuid4
 
-_TAG_BYTES = 16
+_TAG = 32  # hexadecimal digits
+
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@cache
+def boot() -> str:
+    """Names this run of this machine; where the system has no name for it, this process."""
+    try:
+        return _BOOT_ID.read_text()[:8]
+    except OSError:
+        return uuid4().hex[:8]
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that appears as `path` when the block ends well, complete and on disk."""
+def replacing(path: Path, *, durable: bool) -> Iterator[BinaryIO]:
+    """A file to write that appears as `path`, complete, when the block ends well; if `durable`, it is on disk then."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
-        _sync(path.parent)
+        if durable:
+            _sync(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -41,8 +56,7 @@ def _sync(folder: Path) -> None:
 def etag(path: Path) -> str:
     """Strong ETag of a file's bytes, quoted as in the header."""
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=_TAG_BYTES))
-    return f'"{digest.hexdigest()}"'
+        return f'"{hashlib.file_digest(file, "sha256").hexdigest()[:_TAG]}"'
 
 
 def keep_only(path: Path) -> None:

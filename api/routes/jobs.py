@@ -24,6 +24,12 @@ router = APIRouter(tags=["jobs"])
 MAX_BODY = 2**20
 
 
+class _Result(FileResponse):
+    """A file in larger pieces: each is a trip to a thread."""
+
+    chunk_size = 2**20
+
+
 @router.post(
     "/v1/jobs",
     status_code=status.HTTP_202_ACCEPTED,
@@ -125,7 +131,7 @@ async def result(job_id: str, request: Request, caller: Caller, services: Servic
     except FileNotFoundError:
         raise Gone(f"The result of job {job_id} is no longer stored") from None
     form = TableFormat(row.format)
-    return FileResponse(
+    return _Result(
         path, headers=headers, media_type=form.media_type, filename=f"kalpi-{row.id}.{form}", stat_result=stat
     )
 

@@ -10,7 +10,7 @@ from api.jobs import cancel_job
 from common.errors import Conflict, KalpiError, NotFound
 from common.jobs import SeriesError, TableFormat
 from tests.integration.job_kit import TODAY, Desk, sma, wait_until
-from worker import jobs
+from worker import jobs, store
 from worker.jobs import run_part
 from worker.resources import Resources
 from worker.transitions import Claim, Outcome, claim_part, complete_part, fail_part, release, renew
@@ -195,6 +195,27 @@ def test_a_part_that_fails_is_tried_three_times_then_null(
     assert of_first
     assert all(line.endswith(",,") for line in of_first)
     assert len(lines) == 1 + 2 * len(of_first)
+
+
+@pytest.mark.parametrize("loss", ["missing", "truncated", "of an earlier run of the machine"])
+def test_a_part_whose_file_does_not_count_any_more_is_computed_again(
+    desk: Desk, resources: Resources, monkeypatch: pytest.MonkeyPatch, loss: str
+) -> None:
+    whole, job_id = desk.submit(symbols=2), desk.submit(symbols=2)
+    run_all(resources, desk, whole)
+    for number in range(2):
+        run_part(resources, job_id, number)
+    file = desk.settings.results_dir / desk.part(job_id, 0).file
+    if loss == "missing":
+        file.unlink()
+    elif loss == "truncated":
+        file.write_bytes(file.read_bytes()[:-100])
+    else:
+        file.write_bytes(b"anything")
+        monkeypatch.setattr(store, "boot", lambda: "another")
+    run_part(resources, job_id, 2)
+    assert desk.job(job_id).status == "completed"
+    assert desk.result(job_id) == desk.result(whole)
 
 
 def test_what_cannot_be_right_is_not_tried_again(
