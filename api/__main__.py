@@ -23,7 +23,7 @@ def main() -> None:
         log_config=None,
         access_log=False,  # api.middleware writes the request log
         server_header=False,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=2,
     )
     sockets = None if descriptor is None else [socket.socket(fileno=descriptor)]
     uvicorn.Server(config).run(sockets)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TypedDict
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from api import problems
 from api.admission import Admissions
@@ -42,7 +43,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> F
         async with AsyncExitStack() as stack:
             yield {"services": await _open(settings, clock, stack)}
 
-    app = FastAPI(
+    app: FastAPI = FastAPIOffline(  # the documentation pages work where there is no internet
         title="Kalpi Technical Indicator API",
         version="1",
         summary="Technical indicators over your own market data: one at once, or whole universes as jobs.",

@@ -191,7 +191,7 @@ def test_several_files_become_one(state: Path, capsys: pytest.CaptureFixture[str
 def test_ignored_columns_are_told(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = "\n".join(line + ",9" for line in (HEADER + GOOD).splitlines()).replace("volume,9", "volume,Adj Close")
     assert run("import", csv(state, text)) == 0
-    assert "ignored the columns 'Adj Close'" in capsys.readouterr().err
+    assert "ignored the columns 'Adj Close'" in capsys.readouterr().out
 
 
 def test_sample_import_publish_info(state: Path, capsys: pytest.CaptureFixture[str]) -> None:

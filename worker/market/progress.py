@@ -1,5 +1,9 @@
-"""How far a command has come: a bar on a terminal, one plain line per step elsewhere. Written to standard error."""
+"""How far a command has come: a bar on a terminal, elsewhere one plain line per step on standard output.
 
+So that standard error, where nobody looks, holds nothing but the line that says what is wrong.
+"""
+
+import sys
 from types import TracebackType
 from typing import Self
 
@@ -11,7 +15,7 @@ class Steps:
     """The `total` steps of one command, one after the other; `begin` ends the step before."""
 
     def __init__(self, total: int) -> None:
-        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
+        self._console = Console(stderr=sys.stderr.isatty(), soft_wrap=True, highlight=False)
         self._progress = Progress(
             BarColumn(bar_width=24),
             TimeElapsedColumn(),
