@@ -1,5 +1,6 @@
 """The life of a worker's processes: the parent prepares what all share, each child makes its own connections."""
 
+import logging
 from typing import Any
 
 import pandas  # noqa: F401, ICN001 - pyarrow loads it at its first conversion: here once for all children
@@ -32,13 +33,14 @@ def resources() -> Resources:
 def configure_logs(**_: Any) -> None:  # noqa: ANN401 - Celery's signals pass what they like
     """In the parent, in place of Celery's own logging."""
     configure(Settings().log_level)
+    logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)  # a line per task is enough: its end
 
 
 def prepare(**_: Any) -> None:  # noqa: ANN401
     """In the parent before it forks: maps the market and compiles the kernels, once for all children."""
     global _settings, _markets  # noqa: PLW0603 - one process, one market
     _settings = Settings()
-    configure(_settings.log_level)
+    configure_logs()
     _markets = MarketFile(_settings.market_dir)
     try:
         market = _markets.current_market()

@@ -9,14 +9,16 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from time import monotonic
 from types import FrameType
+from typing import Any
 
 import redis
 import structlog
 from celery import Celery
 from redis.exceptions import RedisError
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, Row, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from common.broker import BATCH, app
@@ -122,11 +124,21 @@ class Sweeper:
             with self._alone() as connection:
                 if connection is None:
                     return True
-                for step in self._steps:
-                    if not stop.is_set():
-                        step(connection)
+                done = [self._try(step, connection) for step in self._steps if not stop.is_set()]
+                return all(done)
+        except SQLAlchemyError as error:
+            log.warning("sweep_failed", error=type(error).__name__, detail=_first_line(error))
+            return False
+
+    def _try(self, step: Callable[[Connection], None], connection: Connection) -> bool:
+        """Whether the step was done. One that fails harms no other."""
+        try:
+            step(connection)
         except (SQLAlchemyError, RedisError, OSError) as error:
-            log.warning("sweep_failed", error=type(error).__name__, detail=str(error).partition("\n")[0][:200])
+            log.warning("sweep_step_failed", error=type(error).__name__, detail=_first_line(error))
+            return False
+        except Exception:
+            log.exception("sweep_step_failed")
             return False
         return True
 
@@ -163,21 +175,24 @@ class Sweeper:
                 _EXHAUSTED, {"max_attempts": self._settings.part_max_attempts, "most": _BATCH}
             ).all()
         for row in rows:
-            claim = Claim(
-                job_id=str(row.job_id),
-                number=row.number,
-                attempt=row.attempt,
-                symbols=tuple(row.symbols),
-                request=JobRequest.from_json(row.request),
-                data_version=row.data_version,
-                parts_total=row.parts_total,
-            )
-            reason = f"its worker was lost {row.attempt} times"
-            with connection.begin():
-                outcome = fail_part(connection, claim, reason, self._settings.job_ttl_seconds)
-            log.error("part_given_up", job_id=claim.job_id, part=claim.number, worker=row.worker, outcome=outcome.name)
-            if outcome is Outcome.ASSEMBLY_QUEUED:
-                publish_parts(self._celery, [(claim.job_id, claim.parts_total)])
+            self._try(partial(self._give_up, row), connection)
+
+    def _give_up(self, row: Row[Any], connection: Connection) -> None:
+        claim = Claim(
+            job_id=str(row.job_id),
+            number=row.number,
+            attempt=row.attempt,
+            symbols=tuple(row.symbols),
+            request=JobRequest.from_json(row.request),
+            data_version=row.data_version,
+            parts_total=row.parts_total,
+        )
+        reason = f"its worker was lost {row.attempt} times"
+        with connection.begin():
+            outcome = fail_part(connection, claim, reason, self._settings.job_ttl_seconds)
+        log.error("part_given_up", job_id=claim.job_id, part=claim.number, worker=row.worker, outcome=outcome.name)
+        if outcome is Outcome.ASSEMBLY_QUEUED:
+            publish_parts(self._celery, [(claim.job_id, claim.parts_total)])
 
     def _publish_due(self, connection: Connection) -> None:
         """Publishes the parts whose message was lost, or never sent."""
@@ -217,6 +232,10 @@ class Sweeper:
             elif needed[folder] is not None:
                 store.keep_only(results / needed[folder])  # its worker may have died before it did
         self._tidied = monotonic()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]
 
 
 def make_sweeper(settings: Settings) -> Sweeper:

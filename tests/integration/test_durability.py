@@ -44,7 +44,13 @@ class Bench:
         return job_id
 
     def job(self, job_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.client.get(f"/v1/jobs/{job_id}").json()
+        """Asked again as long as the API answers 503."""
+
+        def ask() -> httpx.Response | None:
+            answer = self.client.get(f"/v1/jobs/{job_id}")
+            return None if answer.status_code == 503 else answer
+
+        found: dict[str, Any] = wait_until(ask).json()
         return found
 
     def rows(self, statement: str, **values: object) -> Sequence[Row[Any]]:
@@ -138,7 +144,11 @@ def kill_redis(bench: Bench, _job_id: str) -> None:
     os.kill(bench.stack.pid("redis"), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("disturb", [kill_child, kill_worker, kill_parent, flush_redis, kill_redis])
+def kill_postgres(bench: Bench, _job_id: str) -> None:
+    os.kill(bench.stack.pid("postgres"), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("disturb", [kill_child, kill_worker, kill_parent, flush_redis, kill_redis, kill_postgres])
 def test_a_disturbed_batch_completes_with_the_same_bytes(
     bench: Bench, undisturbed: bytes, disturb: Callable[[Bench, str], None]
 ) -> None:
