@@ -50,9 +50,7 @@ def _used(engine: Engine, session_id: UUID, today: date = TODAY) -> int:
 def test_concurrent_claims_of_one_user_are_granted_up_to_the_limit_and_not_once_more(engine: Engine) -> None:
     session = _sign_in(engine, "ada")
     with ThreadPoolExecutor(16) as threads:
-        granted = list(
-            threads.map(lambda _: _charge(engine, Claim(session, 0, 3))[session].granted, range(40))
-        )
+        granted = list(threads.map(lambda _: _charge(engine, Claim(session, 0, 3))[session].granted, range(40)))
     assert sum(granted) == 50
     assert sorted(set(granted)) == [0, 2, 3]
     assert _used(engine, session) == 50
