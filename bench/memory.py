@@ -25,6 +25,8 @@ _MAPPING = re.compile(r"^[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \S+ *(.*)$")
 
 def run(bench: Bench) -> Section:
     stack = bench.stack
+    [api] = stack.up["pids"]["api"]
+    fresh = _pss(api), psutil.Process(api).memory_info().rss
     bench.say("memory: letting every worker child read all of the data")
     children = psutil.Process(stack.up["pids"]["worker"]).children()
     size = sum(file.stat().st_size for file in (stack.state_dir / "market").glob("*/*.npy"))
@@ -36,7 +38,7 @@ def run(bench: Bench) -> Section:
     resident, proportional, private = (
         sum(part) for part in zip(*(_mapped(c.pid, stack) for c in children), strict=True)
     )
-    api = [_pss(pid) for pid in stack.up["pids"]["api"]]
+    used = _pss(api), psutil.Process(api).memory_info().rss
     others = _own_copies(bench, stack)
     figures = [
         ratio("PSS of a worker child", "MiB", [(mean(ours) / _MIB, mean(others) / _MIB)]),
@@ -51,12 +53,17 @@ def run(bench: Bench) -> Section:
     ]
     listed = ", ".join(f"{size / _MIB:.1f}" for size in ours)
     against = (
-        f"PSS of the {len(ours)} worker children {listed} MiB, of the API process {mean(api) / _MIB:.1f} MiB (resident "
-        f"{psutil.Process(stack.up['pids']['api'][0]).memory_info().rss / _MIB:.1f}). Of {resident / _MIB:.1f} MiB of "
-        f"market data that the children have mapped and touched, {100 * (1 - private / resident):.1f} % is shared. "
-        f"Baseline: {WORKERS} children of a worker that read the Parquet file with pandas and keep it by symbol."
+        f"PSS of the {len(ours)} worker children {listed} MiB. The API process when it has started: {_shown(fresh)};"
+        f" after these answers, some of which it keeps: {_shown(used)}. Of"
+        f" {resident / _MIB:.1f} MiB of market data that the children have mapped and touched,"
+        f" {100 * (1 - private / resident):.1f} % is shared. Baseline: {WORKERS} children of a worker that read the"
+        " Parquet file with pandas and keep it by symbol."
     )
     return Section("memory", against, figures)
+
+
+def _shown(sizes: tuple[float, float]) -> str:
+    return f"PSS {sizes[0] / _MIB:.1f} MiB, resident {sizes[1] / _MIB:.1f} MiB"
 
 
 def _read_everything(stack: Stack, number: int) -> None:
