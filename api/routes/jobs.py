@@ -33,10 +33,14 @@ class _Result(FileResponse):
 @router.post(
     "/v1/jobs",
     status_code=status.HTTP_202_ACCEPTED,
+    response_model=Job,
+    response_description="Accepted; `Location` is where to look.",
     openapi_extra=SUBMIT_OPENAPI,
     responses={
-        200: {"description": "It has ended in the time to wait; or, with `validate_only`, what it would cost."},
-        202: {"model": Job, "description": "Accepted; `Location` is where to look."},
+        200: {
+            "model": Job | Estimate,
+            "description": "It has ended in the time to wait; or, with `validate_only`, what it would cost.",
+        },
     },
 )
 async def submit(
@@ -48,7 +52,7 @@ async def submit(
     validate_only: Annotated[
         bool, Query(description="Check and price the job; nothing is started or counted.")
     ] = False,
-) -> Job | Estimate:
+) -> Job | Response:
     """Start a job. It costs symbols × series; what fails or is cancelled is given back."""
     wait = preferred_wait(request.headers.get("prefer")) or 0
     plan = read_job(await _body(request), services.manifest.current(), caller.tier)
@@ -58,9 +62,9 @@ async def submit(
         cost = plan.request.cost
         if caller.remaining is not None and cost > caller.remaining:
             raise QuotaExceeded(seconds_left(caller, services.clock()))
-        response.status_code = status.HTTP_200_OK
         remaining = None if caller.remaining is None else caller.remaining - cost
-        return Estimate(cost=cost, series=len(plan.request.series), rows=plan.rows, remaining_after=remaining)
+        estimate = Estimate(cost=cost, series=len(plan.request.series), rows=plan.rows, remaining_after=remaining)
+        return Response(estimate.model_dump_json(), media_type="application/json")
     job_id, request.scope["state"]["standing"] = await submit_job(services, plan, caller)
     await services.job_ends.wait(job_id, wait)
     job = await services.database.run(lambda c: Job.of(find_job(c, caller.user_id, job_id)))
