@@ -16,7 +16,8 @@ from common.quota import Standing
 _scheme = OAuth2PasswordBearer(tokenUrl="/v1/auth/token", refreshUrl="/v1/auth/refresh", auto_error=False)
 
 
-def credentials(
+# async, though it awaits nothing: FastAPI would send a plain function to a thread.
+async def credentials(
     request: Request, services: ServicesDep, _token: Annotated[str | None, Depends(_scheme)]
 ) -> Credentials:
     """What the request's token proves on its own. Raises Unauthenticated."""

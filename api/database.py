@@ -5,11 +5,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from common.db.session import make_engine
 from common.errors import Unavailable
 
 T = TypeVar("T")
@@ -21,11 +20,9 @@ class Database:
     `patience` is how long a caller waits for a whole transaction, None for as long as it takes.
     """
 
-    def __init__(
-        self, url: str, *, threads: int, timeout: float, name: str, patience: float | None, durable: bool = True
-    ) -> None:
-        self._engine = make_engine(url, pool_size=threads, timeout=timeout, name=name, durable=durable)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+    def __init__(self, engine: Engine, *, threads: int, patience: float | None) -> None:
+        self._engine = engine
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="database")
         self._patience = patience
 
     async def run(self, work: Callable[[Connection], T]) -> T:
@@ -34,6 +31,8 @@ class Database:
         A caller out of patience goes on; the thread ends when PostgreSQL lets it, and then commits or not.
         """
         future = asyncio.get_running_loop().run_in_executor(self._threads, self._transact, work)
+        if self._patience is None:
+            return await future
         try:
             return await asyncio.wait_for(asyncio.shield(future), self._patience)
         except TimeoutError:

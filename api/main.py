@@ -10,9 +10,10 @@ from typing import TypedDict
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from api import problems
+from api import document, problems
 from api.admission import Admissions
 from api.database import Database
+from api.document import PROBLEMS
 from api.health import Health
 from api.job_ends import JobEnds
 from api.local_cache import LocalCache
@@ -24,6 +25,7 @@ from api.security import AccessTokens, utc_now
 from api.state import Services
 from common.broker import make_celery
 from common.dataset import ManifestFile
+from common.db.session import make_counting_engine, make_engine
 from common.passwords import hash_password
 from common.redis import make_async_client
 from common.settings import Settings
@@ -50,23 +52,23 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> F
         lifespan=lifespan,
     )
     problems.install(app)
-    for routes in (auth, me, catalogue, values, jobs, operations):
-        app.include_router(routes.router)
+    for routes in (auth, me, catalogue, values, jobs):
+        app.include_router(routes.router, responses=PROBLEMS)
+    app.include_router(operations.router)
     app.add_middleware(Edge)
+    document.install(app)
     return app
 
 
 async def _open(settings: Settings, clock: Callable[[], datetime], stack: AsyncExitStack) -> Services:
     timeout = settings.database_timeout_seconds
-    database = Database(
-        settings.database, threads=_DATABASE_THREADS, timeout=timeout, patience=2 * timeout, name="kalpi-api"
-    )
+    engine = make_engine(settings.database, pool_size=_DATABASE_THREADS, timeout=timeout, name="kalpi-api")
+    database = Database(engine, threads=_DATABASE_THREADS, patience=2 * timeout)
     stack.push_async_callback(database.close)
     # Counting has one connection and one thread: claims that wait meanwhile share the next statement. It is never
     # given up half-way, so that what was charged for callers who have left is known, and given back.
-    counting = Database(
-        settings.database, threads=1, timeout=timeout, patience=None, name="kalpi-counting", durable=False
-    )
+    counting_engine = make_counting_engine(settings.database, timeout=timeout, name="kalpi-counting")
+    counting = Database(counting_engine, threads=1, patience=None)
     stack.push_async_callback(counting.close)
     admissions = Admissions(counting, clock, timeout)
     stack.push_async_callback(admissions.settled)

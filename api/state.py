@@ -35,7 +35,8 @@ class Services:
     job_ends: JobEnds
 
 
-def services(request: Request) -> Services:
+# async, though it awaits nothing: FastAPI would send a plain function to a thread.
+async def services(request: Request) -> Services:
     found: Services = request.scope["state"]["services"]
     return found
 

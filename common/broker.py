@@ -39,6 +39,7 @@ def _configuration(settings: Settings) -> dict[str, Any]:
     return {
         "broker_url": settings.broker,
         "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,  # a worker outlives any outage of Redis
         # Made as they are needed. Flower asks a worker eight questions at once, each on two connections of the pool,
         # and waits for ever when they run out.
         "broker_pool_limit": 32,

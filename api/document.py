@@ -1,0 +1,41 @@
+"""The OpenAPI document: FastAPI's, with our errors in place of its own."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api.schemas.problem import Problem
+
+_REFERENCE = "#/components/schemas/{model}"
+
+
+def _problem(description: str) -> dict[str, Any]:
+    schema = {"$ref": _REFERENCE.format(model=Problem.__name__)}
+    return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    401: _problem("No, bad, expired or revoked credentials."),
+    403: _problem("Outside the caller's tier; `required_tier` includes it."),
+    404: _problem("Not there; `did_you_mean` has the nearest names."),
+    422: _problem("Values that cannot be right, each with its place."),
+    429: _problem("The daily limit is reached; `Retry-After` says for how long."),
+    503: _problem("A part is away; `Retry-After` says when to try again."),
+}
+"""Responses of every route that serves clients."""
+
+
+def install(app: FastAPI) -> None:
+    """Makes `app` serve this document. It is put together when it is first asked for."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+            problem = Problem.model_json_schema(ref_template=_REFERENCE)
+            parts = problem.pop("$defs")
+            document["components"]["schemas"] |= {**parts, Problem.__name__: problem}
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
