@@ -18,7 +18,7 @@ _scheme = OAuth2PasswordBearer(tokenUrl="/v1/auth/token", refreshUrl="/v1/auth/r
 
 # async, though it awaits nothing: FastAPI would send a plain function to a thread.
 async def credentials(
-    request: Request, services: ServicesDep, _token: Annotated[str | None, Depends(_scheme)]
+    request: Request, services: ServicesDep, _token: Annotated[str | None, Depends(_scheme)] = None
 ) -> Credentials:
     """What the request's token proves on its own. Raises Unauthenticated."""
     return services.tokens.read(request.headers.get("authorization"), services.clock())

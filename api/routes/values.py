@@ -5,12 +5,13 @@ from fastapi.responses import Response
 
 from api import metrics
 from api.admission import Admission, insist
-from api.caller import CredentialsDep
+from api.caller import credentials as get_credentials
 from api.jobs import submit_query
 from api.negotiation import etag_matches, form_for, preferred_wait
 from api.results import Fetched
 from api.schemas.values import VALUES_OPENAPI
-from api.state import Services, ServicesDep
+from api.state import Services
+from api.state import services as get_services
 from api.values import Plan, plan_values
 from common.errors import KalpiError
 
@@ -18,8 +19,11 @@ router = APIRouter(tags=["values"])
 
 
 @router.get("/v1/indicators/{name}/values", openapi_extra=VALUES_OPENAPI, response_class=Response)
-async def values(name: str, request: Request, services: ServicesDep, credentials: CredentialsDep) -> Response:
+async def values(name: str, request: Request) -> Response:
     """The values of an indicator over a window of dates, from the cache or computed now."""
+    # Called directly and not as dependencies: solving those would be a quarter of a cached request.
+    services = await get_services(request)
+    credentials = await get_credentials(request, services)
     state = request.scope["state"]
     manifest = services.manifest.current()
     try:

@@ -51,6 +51,7 @@ def _own_parameter(name: str, known: list[tuple[str, Param]]) -> dict[str, Any]:
 _DATE = {"type": "string", "format": "date"}
 
 VALUES_OPENAPI: dict[str, Any] = {
+    "security": [{"OAuth2PasswordBearer": []}],
     "parameters": [
         _query("symbol", {"type": "string", "example": "RELIANCE"}, "One of GET /v1/symbols.", required=True),
         _query("start_date", _DATE, "First day; by default the first the caller's tier includes."),
