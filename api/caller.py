@@ -1,5 +1,7 @@
 """The authenticated caller of a request."""
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -31,21 +33,24 @@ async def standing(request: Request, services: ServicesDep, credentials: Credent
     """The caller as PostgreSQL knows them now; nothing is charged. Their rate-limit headers are set."""
     found = await services.admissions.standing(credentials.session_id)
     request.scope["state"]["standing"] = found
-    refuse_unknown_query(request)
+    await refuse_unknown_query(request)
     return found
 
 
 Caller = Annotated[Standing, Depends(standing)]
 
 
-def refuse_unknown_query(request: Request) -> None:
-    """Raises InvalidParameters for query parameters the route does not declare."""
+async def refuse_unknown_query(request: Request) -> None:
+    """Raises InvalidParameters for query parameters the route does not declare, or that come twice."""
     route = request.scope["route"]
     known = [f.alias for f in route.dependant.query_params] if isinstance(route, APIRoute) else []
-    errors = [
-        FieldError(("query", name), unknown_name(name, known, "a query parameter of this path"))
-        for name in dict.fromkeys(request.query_params)
-        if name not in known
-    ]
+    refuse_unknown(request.query_params.multi_items(), known, "query", "a query parameter of this path")
+
+
+def refuse_unknown(words: Iterable[tuple[str, object]], known: Sequence[str], loc: str, what: str) -> None:
+    """Raises InvalidParameters for names that are not `known`, or that come twice."""
+    counts = Counter(name for name, _ in words)
+    errors = [FieldError((loc, name), unknown_name(name, list(known), what)) for name in counts if name not in known]
+    errors += [FieldError((loc, name), "is given more than once") for name, count in counts.items() if count > 1]
     if errors:
         raise InvalidParameters(errors)

@@ -4,24 +4,35 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
 from api.schemas.problem import Problem
 
 _REFERENCE = "#/components/schemas/{model}"
 
 
-def _problem(description: str) -> dict[str, Any]:
+def problem_response(description: str) -> dict[str, Any]:
     schema = {"$ref": _REFERENCE.format(model=Problem.__name__)}
     return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
 
 
+def body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """`openapi_extra` of a route that reads its body itself."""
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": model.model_json_schema(ref_template=_REFERENCE)}},
+        }
+    }
+
+
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    401: _problem("No, bad, expired or revoked credentials."),
-    403: _problem("Outside the caller's tier; `required_tier` includes it."),
-    404: _problem("Not there; `did_you_mean` has the nearest names."),
-    422: _problem("Values that cannot be right, each with its place."),
-    429: _problem("The daily limit is reached; `Retry-After` says for how long."),
-    503: _problem("A part is away; `Retry-After` says when to try again."),
+    401: problem_response("No, bad, expired or revoked credentials."),
+    403: problem_response("Outside the caller's tier; `required_tier` includes it."),
+    404: problem_response("Not there; `did_you_mean` has the nearest names."),
+    422: problem_response("Values that cannot be right, each with its place."),
+    429: problem_response("The daily limit is reached; `Retry-After` says for how long."),
+    503: problem_response("A part is away; `Retry-After` says when to try again."),
 }
 """Responses of every route that serves clients."""
 

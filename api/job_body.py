@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import orjson
 
+from api.bounds import MAX_CELLS, MAX_ERRORS, MAX_SERIES, MAX_SYMBOLS
 from common.catalogue import find
 from common.catalogue.spec import IndicatorSpec, ParamValue, unknown_name
 from common.dataset import Manifest, SymbolInfo
@@ -18,14 +19,6 @@ from common.errors import FieldError, InvalidParameters, NotFound
 from common.jobs import JobRequest, Series, TableFormat
 from common.query import Interval, Warmup, read_date
 from common.tiers import TIERS, Tier, rank_for_date
-
-MAX_SYMBOLS = 5_000
-MAX_SERIES = 200
-"""Per symbol."""
-MAX_CELLS = 200_000_000
-"""Rows × columns of a result."""
-MAX_ERRORS = 50
-"""A body with more faults is answered with the first ones."""
 
 _FIELDS = ("symbols", "indicators", "start_date", "end_date", "interval", "warmup", "include_ohlcv", "format")
 _INDICATOR_FIELDS = ("name", "params", "as")

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import structlog
 from sqlalchemy import Connection, Row, insert, text
 
+from api import metrics
 from api.admission import seconds_left
 from api.job_body import JobPlan
 from api.publisher import Message
@@ -30,9 +31,12 @@ MAX_ERRORS = 1_000
 """Failed series a job shows; a page of jobs shows fewer of each."""
 _MAX_ERRORS_LISTED = 100
 
-_SHOWN = """
-SELECT j.id, j.status, j.created_at, j.started_at, j.completed_at, j.expires_at, j.format, j.cost, j.refunded,
-       j.series_completed, j.series_failed, j.parts_total, j.parts_ended,
+# A job whose time is over has expired, whether or not the sweeper has come by.
+_STATUS = "CASE WHEN j.expires_at <= now() THEN 'expired' ELSE j.status END"
+
+_SHOWN = f"""
+SELECT j.id, {_STATUS} AS status, j.created_at, j.started_at, j.completed_at, j.expires_at, j.format,
+       j.cost, j.refunded, j.series_completed, j.series_failed, j.parts_total, j.parts_ended,
        j.result_file, j.result_bytes, j.result_etag, failed.errors
 FROM jobs j
 LEFT JOIN LATERAL (
@@ -43,12 +47,12 @@ LEFT JOIN LATERAL (
     ) first_ones
 ) failed ON true
 WHERE j.user_id = :user_id
-"""
+"""  # noqa: S608 - made of constants of ours
 
 _FIND = text(f"{_SHOWN} AND j.id = :job_id")
 
 _LIST = text(f"""{_SHOWN}
-AND (CAST(:status AS text) IS NULL OR j.status = :status)
+AND (CAST(:status AS text) IS NULL OR {_STATUS} = :status)
 AND (CAST(:before_at AS timestamptz) IS NULL OR (j.created_at, j.id) < (:before_at, CAST(:before_id AS uuid)))
 ORDER BY j.created_at DESC, j.id DESC LIMIT :size
 """)
@@ -163,6 +167,7 @@ def record_job(connection: Connection, job_id: UUID, draft: Draft, user_id: int,
 
 async def _publish(services: Services, job_id: UUID, draft: Draft, user_id: int) -> None:
     """Tells the workers of a job that is recorded; when that fails, the sweeper will."""
+    metrics.count_job(draft.request.cost)
     log.info("job_submitted", job_id=str(job_id), user_id=user_id, cost=draft.request.cost, parts=len(draft.parts))
     messages = [
         Message(PART, {"job_id": str(job_id), "number": number}, f"{job_id}:{number}")

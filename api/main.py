@@ -50,6 +50,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> F
         version="1",
         summary="Technical indicators over your own market data: one at once, or whole universes as jobs.",
         lifespan=lifespan,
+        redirect_slashes=False,
     )
     problems.install(app)
     for routes in (auth, me, catalogue, values, jobs):

@@ -1,4 +1,4 @@
-"""What every request gets, whatever its route: an id, rate-limit headers, a log line, its place in the metrics."""
+"""What every request gets, whatever its route: an id, a bound on its body, rate-limit headers, a log line, metrics."""
 
 import time
 from datetime import datetime
@@ -7,10 +7,13 @@ from uuid import uuid4
 import structlog
 from fastapi import Request
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import metrics
 from api.admission import seconds_left
+from api.bounds import MAX_BODY, MAX_SMALL_BODY
 from api.problems import problem
 from common.quota import Standing
 
@@ -18,6 +21,9 @@ log = structlog.get_logger()
 
 _QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
 """Asked every few seconds by machines; logged only when they fail."""
+
+
+_CLIENT_LEFT = 499  # nginx's name for it; nobody is there to read it
 
 
 class Edge:
@@ -32,6 +38,7 @@ class Edge:
             return
         state = scope.setdefault("state", {})
         request_id = state["request_id"] = uuid4().hex
+        inner = _answered_as_get(scope)
         started = time.perf_counter()
         status = 0
 
@@ -47,7 +54,9 @@ class Edge:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_marked)
+            await self._app(inner, _bounded(scope, receive), send_marked)
+        except ClientDisconnect:
+            status = _CLIENT_LEFT
         except Exception as error:
             log.exception("request_failed", request_id=request_id, method=scope["method"], path=scope["path"])
             if status:
@@ -56,10 +65,31 @@ class Edge:
             state["error"] = type(error).__name__
         finally:
             seconds = time.perf_counter() - started
-            route = getattr(scope.get("route"), "path", "unmatched")
+            route = getattr(inner.get("route"), "path", "unmatched")
             metrics.observe_request(scope["method"], route, status, seconds)
             if route not in _QUIET or status >= 500:  # noqa: PLR2004 - HTTP
                 _log(scope, status, seconds)
+
+
+def _answered_as_get(scope: Scope) -> Scope:
+    """HEAD is GET without the body, which the server leaves out."""
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+
+
+def _bounded(scope: Scope, receive: Receive) -> Receive:
+    """`receive`, which raises when it is asked for more than a body may have."""
+    limit = MAX_BODY if scope["path"].startswith("/v1/jobs") else MAX_SMALL_BODY
+    read = 0
+
+    async def receive_bounded() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > limit:
+            raise HTTPException(413, f"is longer than {limit:,} bytes")
+        return message
+
+    return receive_bounded
 
 
 def _log(scope: Scope, status: int, seconds: float) -> None:

@@ -8,9 +8,11 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from common.catalogue.spec import unknown_name
+from api.bounds import MAX_ERRORS
+from api.schemas.strict import message
 from common.errors import (
     Conflict,
     DataError,
@@ -28,6 +30,9 @@ from common.errors import (
 
 log = structlog.get_logger()
 
+_BAD_BODY = frozenset({400, 413})
+"""What the framework answers to bodies that cannot be read, and `api.middleware` to those that are too long."""
+
 _TITLES = {
     400: "Bad Request",
     401: "Unauthorized",
@@ -38,6 +43,7 @@ _TITLES = {
     409: "Conflict",
     410: "Gone",
     413: "Content Too Large",
+    416: "Range Not Satisfiable",
     422: "Unprocessable Content",
     429: "Too Many Requests",
     500: "Internal Server Error",
@@ -117,25 +123,25 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        errors = [{"loc": list(e["loc"]), "msg": _message(request, e)} for e in error.errors()]
+        field = getattr(request.scope.get("route"), "body_field", None)
+        model = field.field_info.annotation if field is not None else BaseModel
+        errors = [
+            {"loc": [_shortened(p) if isinstance(p, str) else p for p in e["loc"]], "msg": message(e, model)}
+            for e in error.errors()[:MAX_ERRORS]
+        ]
         return problem(request, 422, "Invalid parameters", errors=errors)
 
     @app.exception_handler(HTTPException)
     async def of_the_framework(request: Request, error: HTTPException) -> Response:
+        if error.status_code in _BAD_BODY:
+            errors = [{"loc": ["body"], "msg": str(error.detail)}]
+            return problem(request, 422, "Invalid parameters", errors=errors)
         return problem(request, error.status_code, _detail(request, error), error.headers)
 
     @app.exception_handler(Exception)
     async def fault(request: Request, error: Exception) -> Response:
         log.error("request_failed", path=request.url.path, method=request.method, exc_info=error)
         return problem(request, 500, "Internal server error")
-
-
-def _message(request: Request, error: Mapping[str, Any]) -> str:
-    """Pydantic's words, but for unknown fields: those are told the nearest known one."""
-    if error["type"] == "extra_forbidden":
-        body = request.scope["route"].body_field.field_info.annotation
-        return unknown_name(str(error["loc"][-1]), list(body.model_fields), "a field of this body")
-    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def _detail(request: Request, error: HTTPException) -> str:

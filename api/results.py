@@ -78,18 +78,24 @@ class Results:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def cached(self, query: IndicatorQuery, data_version: str) -> Answer | None:
+        """The answer if it need not be computed. Raises Unavailable when Redis is away."""
+        key = query.cache_key(data_version)
+        answer = self._local.get(key)
+        if answer is not None:
+            return answer
+        packed = await self._reads.submit(key, self._timeout)
+        return None if packed is None else self._keep(key, packed)
+
     async def fetch(self, query: IndicatorQuery, data_version: str, wait: float) -> Fetched | None:
         """The answer, awaited for `wait` seconds if a worker must compute it; None when that was not enough.
 
         Raises Unavailable when Redis is away, and what the worker found wrong with the query.
         """
-        key = query.cache_key(data_version)
-        answer = self._local.get(key)
+        answer = await self.cached(query, data_version)
         if answer is not None:
             return Fetched(answer, hit=True)
-        packed = await self._reads.submit(key, self._timeout)
-        if packed is not None:
-            return Fetched(self._keep(key, packed), hit=True)
+        key = query.cache_key(data_version)
         flight = self._flights.get(key)
         if flight is None:
             landed: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()

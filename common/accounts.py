@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, Row, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from common.db.tables import users
 from common.errors import Conflict, InvalidParameters, NotFound
@@ -37,12 +37,14 @@ def create_user(connection: Connection, username: str, hashed_password: str, tie
     problem = username_problem(username)
     if problem is not None:
         raise InvalidParameters.one("username", problem)
-    try:
-        row = connection.execute(
-            insert(users).values(username=username, hashed_password=hashed_password, tier=tier.value).returning(users)
-        ).one()
-    except IntegrityError as error:
-        raise Conflict(f"username {username!r} is taken") from error
+    row = connection.execute(
+        insert(users)
+        .values(username=username, hashed_password=hashed_password, tier=tier.value)
+        .on_conflict_do_nothing()
+        .returning(users)
+    ).one_or_none()
+    if row is None:
+        raise Conflict(f"username {username!r} is taken")
     return _user(row)
 
 

@@ -2,29 +2,34 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import structlog
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import OAuth2PasswordRequestForm
 
 from api.accounts import Session, close_session, open_session, replace_password, rotate
-from api.caller import Caller, CredentialsDep, refuse_unknown_query
+from api.caller import Caller, CredentialsDep, refuse_unknown, refuse_unknown_query
+from api.document import body_of, problem_response
 from api.schemas.accounts import Account, PasswordChange, RefreshToken, Registration, TokenPair
+from api.schemas.strict import read_body
 from api.state import Services, ServicesDep
 from common.accounts import create_user, find_user, username_problem
 from common.errors import Unauthenticated, Unavailable
 from common.passwords import hash_password, password_matches
 
 log = structlog.get_logger()
-router = APIRouter(prefix="/v1/auth", tags=["accounts"], dependencies=[Depends(refuse_unknown_query)])
+router = APIRouter(prefix="/v1/auth", tags=["accounts"])
 
 T = TypeVar("T")
 
+_PUBLIC = [Depends(refuse_unknown_query)]
+_TAKEN: dict[int | str, dict[str, Any]] = {409: problem_response("The name is taken, in this or another case.")}
+_FORM_FIELDS = ("grant_type", "username", "password", "scope", "client_id", "client_secret")
 _MOST_WAITING_PER_THREAD = 32
 
 
-@router.post("/register", status_code=201)
+@router.post("/register", status_code=201, dependencies=_PUBLIC, responses=_TAKEN)
 async def register(body: Registration, services: ServicesDep) -> Account:
     """Makes a free account; an operator may move it to another tier."""
     hashed = await _hashing(services, lambda: hash_password(body.password, services.settings.bcrypt_rounds))
@@ -33,9 +38,15 @@ async def register(body: Registration, services: ServicesDep) -> Account:
     return Account(id=user.id, username=user.username, tier=user.tier, created_at=user.created_at)
 
 
-@router.post("/token")
-async def token(form: Annotated[OAuth2PasswordRequestForm, Depends()], services: ServicesDep) -> TokenPair:
+@router.post("/token", dependencies=_PUBLIC)
+async def token(
+    request: Request,
+    response: Response,
+    form: Annotated[OAuth2PasswordRequestForm, Depends()],
+    services: ServicesDep,
+) -> TokenPair:
     """Signs in (OAuth2 password form)."""
+    refuse_unknown((await request.form()).multi_items(), _FORM_FIELDS, "body", "a field of this form")
     possible = username_problem(form.username) is None
     user = await services.database.run(lambda c: find_user(c, form.username)) if possible else None
     # An unknown user costs the same work, so the time of the answer tells nobody who exists.
@@ -47,21 +58,21 @@ async def token(form: Annotated[OAuth2PasswordRequestForm, Depends()], services:
     life = services.settings.refresh_token_seconds
     session = await services.database.run(lambda c: open_session(c, user.id, life))
     log.info("signed_in", user_id=user.id)
-    return _pair(services, session)
+    return _pair(services, session, response)
 
 
-@router.post("/refresh")
-async def refresh(body: RefreshToken, services: ServicesDep) -> TokenPair:
+@router.post("/refresh", dependencies=_PUBLIC)
+async def refresh(body: RefreshToken, response: Response, services: ServicesDep) -> TokenPair:
     """A new pair for a refresh token, which is spent by it. A spent one ends the whole family."""
     life = services.settings.refresh_token_seconds
     session = await services.database.run(lambda c: rotate(c, body.refresh_token, life))
     if session is None:
         log.info("refresh_refused")
         raise Unauthenticated("refresh token unknown, spent, expired or revoked")
-    return _pair(services, session)
+    return _pair(services, session, response)
 
 
-@router.post("/logout", status_code=204)
+@router.post("/logout", status_code=204, dependencies=_PUBLIC)
 async def logout(body: RefreshToken, services: ServicesDep) -> None:
     """Ends the session the refresh token belongs to."""
     session_id = await services.database.run(lambda c: close_session(c, body.refresh_token))
@@ -70,9 +81,10 @@ async def logout(body: RefreshToken, services: ServicesDep) -> None:
     log.info("signed_out", session_id=str(session_id))
 
 
-@router.post("/password", status_code=204)
-async def password(body: PasswordChange, caller: Caller, credentials: CredentialsDep, services: ServicesDep) -> None:
+@router.post("/password", status_code=204, openapi_extra=body_of(PasswordChange))
+async def password(request: Request, caller: Caller, credentials: CredentialsDep, services: ServicesDep) -> None:
     """Changes the password; every other session ends."""
+    body = await read_body(request, PasswordChange)  # here, not by FastAPI: who may not come in is told so first
     user = await services.database.run(lambda c: find_user(c, caller.username))
     if user is None or not await _hashing(
         services, lambda: password_matches(body.current_password, user.hashed_password)
@@ -84,8 +96,9 @@ async def password(body: PasswordChange, caller: Caller, credentials: Credential
     log.info("password_changed", user_id=user.id)
 
 
-def _pair(services: Services, session: Session) -> TokenPair:
+def _pair(services: Services, session: Session, response: Response) -> TokenPair:
     settings = services.settings
+    response.headers["Cache-Control"] = "no-store"
     return TokenPair(
         access_token=services.tokens.issue(session.user_id, session.id, services.clock()),
         expires_in=settings.access_token_seconds,

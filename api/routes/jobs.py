@@ -6,28 +6,21 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response, status
-from fastapi.responses import FileResponse
 
 from api.admission import not_allowed, seconds_left
-from api.caller import Caller
+from api.caller import Caller, CredentialsDep
+from api.document import problem_response
 from api.job_body import read_job
 from api.jobs import cancel_job, find_job, list_jobs, submit_job
 from api.negotiation import etag_matches, preferred_wait, read_wait
 from api.paging import from_token, to_token
+from api.ranges import StoredFile
 from api.schemas.jobs import RESULT_RESPONSES, SUBMIT_OPENAPI, Estimate, Job, Jobs
 from api.state import ServicesDep
 from common.errors import Conflict, Gone, InvalidParameters, NotFound, QuotaExceeded
 from common.jobs import ENDED, JobState, TableFormat
 
 router = APIRouter(tags=["jobs"])
-
-MAX_BODY = 2**20
-
-
-class _Result(FileResponse):
-    """A file in larger pieces: each is a trip to a thread."""
-
-    chunk_size = 2**20
 
 
 @router.post(
@@ -55,7 +48,7 @@ async def submit(
 ) -> Job | Response:
     """Start a job. It costs symbols × series; what fails or is cancelled is given back."""
     wait = preferred_wait(request.headers.get("prefer")) or 0
-    plan = read_job(await _body(request), services.manifest.current(), caller.tier)
+    plan = read_job(await request.body(), services.manifest.current(), caller.tier)
     if plan.rank > caller.tier.rank:
         raise not_allowed(plan.rank)
     if validate_only:
@@ -108,16 +101,27 @@ async def job(
     return found
 
 
-@router.post("/v1/jobs/{job_id}/cancel", status_code=status.HTTP_202_ACCEPTED)
-async def cancel(job_id: str, caller: Caller, services: ServicesDep) -> Job:
+@router.post(
+    "/v1/jobs/{job_id}/cancel",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses={409: problem_response("It has ended otherwise.")},
+)
+async def cancel(
+    job_id: str, request: Request, caller: Caller, credentials: CredentialsDep, services: ServicesDep
+) -> Job:
     """Stop a job; the series that have not ended are given back."""
     key = _id(job_id)
     ttl = services.settings.job_ttl_seconds
     await services.database.run(lambda c: cancel_job(c, caller.user_id, key, ttl))
+    request.scope["state"]["standing"] = await services.admissions.standing(credentials.session_id)
     return await services.database.run(lambda c: Job.of(find_job(c, caller.user_id, key)))
 
 
-@router.get("/v1/jobs/{job_id}/result", responses=RESULT_RESPONSES, response_class=FileResponse)
+@router.get(
+    "/v1/jobs/{job_id}/result",
+    responses=RESULT_RESPONSES | {416: problem_response("`Range` names nothing of it.")},
+    response_class=StoredFile,
+)
 async def result(job_id: str, request: Request, caller: Caller, services: ServicesDep) -> Response:
     """The table of a completed job."""
     key = _id(job_id)
@@ -135,7 +139,7 @@ async def result(job_id: str, request: Request, caller: Caller, services: Servic
     except FileNotFoundError:
         raise Gone(f"The result of job {job_id} is no longer stored") from None
     form = TableFormat(row.format)
-    return _Result(
+    return StoredFile(
         path, headers=headers, media_type=form.media_type, filename=f"kalpi-{row.id}.{form}", stat_result=stat
     )
 
@@ -149,16 +153,6 @@ def _no_result(job_id: str, state: str) -> str:
     return f"Job {job_id} is {state}; its result is not there yet"
 
 
-async def _body(request: Request) -> bytes:
-    """The body, read no further than it may be long."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise InvalidParameters.one(("body",), f"is longer than {MAX_BODY:,} bytes")
-    return bytes(body)
-
-
 def _id(job_id: str) -> UUID:
     try:
         return UUID(job_id)
@@ -170,5 +164,5 @@ def _key(token: str) -> tuple[datetime, UUID]:
     moment, _, job_id = from_token(token).partition(" ")
     try:
         return datetime.fromisoformat(moment).astimezone(UTC), UUID(job_id)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise InvalidParameters.one(("query", "page_token"), "is not a next_page_token of this list") from None

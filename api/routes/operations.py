@@ -1,13 +1,14 @@
 """For operators and their machines: liveness, readiness, metrics."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api import metrics
+from api.caller import refuse_unknown_query
 from api.state import ServicesDep
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], dependencies=[Depends(refuse_unknown_query)])
 
 
 @router.get("/health/live")

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
-from api.job_body import MAX_SERIES, MAX_SYMBOLS
+from api.bounds import MAX_SERIES, MAX_SYMBOLS
 from common.catalogue import CATALOGUE
 from common.jobs import JobState, TableFormat
 from common.query import Interval, Warmup

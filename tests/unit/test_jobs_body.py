@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.job_body import MAX_ERRORS, MAX_SERIES, MAX_SYMBOLS, JobPlan, read_job
+from api.bounds import MAX_ERRORS, MAX_SERIES, MAX_SYMBOLS
+from api.job_body import JobPlan, read_job
 from common.dataset import Manifest, SymbolInfo
 from common.errors import InvalidParameters, KalpiError, NotFound
 from common.jobs import JobRequest, TableFormat

@@ -1,0 +1,19 @@
+"""How large a request may be."""
+
+MAX_BODY = 2**20
+"""Bytes of a job's body."""
+
+MAX_SMALL_BODY = 2**14
+"""Bytes of any other body: names, passwords and tokens."""
+
+MAX_ERRORS = 50
+"""A request with more faults is answered with the first ones."""
+
+MAX_SYMBOLS = 5_000
+"""Of a job."""
+
+MAX_SERIES = 200
+"""Of a job, per symbol."""
+
+MAX_CELLS = 200_000_000
+"""Rows × columns of a job's result."""
