@@ -20,6 +20,13 @@ USER = "kalpi"
 DATABASE = "kalpi"
 _RELEASE = "pginstall18"  # the files of a cluster belong to one major release
 
+LOG_WITHOUT_VALUES = {
+    "log_min_error_statement": "panic",
+    "log_parameter_max_length_on_error": "0",
+    "log_error_verbosity": "terse",  # without the detail, which quotes the row
+}
+"""What keeps the values of a statement that fails, hashes of passwords among them, out of the log."""
+
 _SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -31,6 +38,7 @@ _SETTINGS = {
     "max_wal_senders": "0",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    **LOG_WITHOUT_VALUES,
 }
 
 

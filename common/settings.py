@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     # --- fast path
     cache_ttl_seconds: int = Field(86400, ge=1, description="How long a computed answer stays in Redis.")
     local_cache_bytes: int = Field(
-        12 * 2**20, ge=0, description="Bound of the answers an API process keeps in its own memory."
+        8 * 2**20, ge=0, description="Bound of the answers an API process keeps in its own memory."
     )
     cold_wait_seconds: Seconds = Field(
         10,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from common.catalogue import find
 from common.catalogue.spec import ParamValue
-from common.errors import KalpiError
+from common.errors import DataError, KalpiError
 from common.jobs import JobRequest, Series, SeriesError
 from common.query import IndicatorQuery, Warmup
 from worker import kernels
@@ -153,9 +153,14 @@ def _source(name: str, params: Mapping[str, ParamValue]) -> str:
 
 def describe(error: Exception) -> str:
     """What those who asked are told: nothing of our insides."""
-    if isinstance(error, KalpiError):
-        return str(error)
-    return "needs more memory than a worker has" if isinstance(error, MemoryError) else "could not be computed"
+    match error:
+        case DataError():  # its text names our files
+            return "the market data it was asked of is gone"
+        case KalpiError():
+            return str(error)
+        case MemoryError():
+            return "needs more memory than a worker has"
+    return "could not be computed"
 
 
 # --- tables of jobs

@@ -14,7 +14,7 @@ from common.errors import KalpiError
 from common.jobs import JobRequest
 from common.results import part_file, result_file
 from worker import store
-from worker.compute import compute_table, table_schema
+from worker.compute import compute_table, describe, table_schema
 from worker.doorbell import publish_parts
 from worker.encode import encode_table, read_part, write_part
 from worker.market.store import Market
@@ -183,11 +183,6 @@ def _settle(resources: Resources, claim: Claim, error: Exception) -> Outcome:
 
 def _reason(error: Exception, soft_seconds: int) -> str:
     """What the user is told: nothing of our insides."""
-    match error:
-        case KalpiError():
-            return str(error)
-        case SoftTimeLimitExceeded():
-            return f"took longer than {soft_seconds} s"
-        case MemoryError():
-            return "needs more memory than a worker has"
-    return "could not be computed"
+    if isinstance(error, SoftTimeLimitExceeded):
+        return f"took longer than {soft_seconds} s"
+    return describe(error)

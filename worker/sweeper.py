@@ -30,6 +30,7 @@ from common.redis import make_client
 from common.settings import Settings
 from worker import store
 from worker.doorbell import publish_parts
+from worker.market.versions import prune
 from worker.transitions import Claim, Outcome, fail_part
 
 log = structlog.get_logger()
@@ -39,7 +40,7 @@ _BATCH = 500
 """At most so many parts are published, failed or expired in one round."""
 
 _TIDY_SECONDS = 600.0
-"""Period of what is never urgent: orphaned folders and files, sessions long over."""
+"""Period of what is never urgent: orphaned folders and files, old market data, sessions long over."""
 
 _REQUEUE = text("""
 UPDATE job_parts p SET state = 'queued', lease_until = NULL, published_at = NULL
@@ -92,6 +93,8 @@ _NEEDED = text("""
 SELECT id, result_file FROM jobs
 WHERE id = ANY(CAST(:ids AS uuid[])) AND status IN ('queued', 'running', 'completed')
 """)
+
+_VERSIONS = text("SELECT DISTINCT data_version FROM jobs WHERE status IN ('queued', 'running')")
 
 _OLD_SESSIONS = text("""
 DELETE FROM sessions WHERE LEAST(expires_at, revoked_at) < now() - interval '1 day'
@@ -216,7 +219,7 @@ class Sweeper:
             log.info("jobs_expired", jobs=len(self._expired))
 
     def _tidy(self, connection: Connection) -> None:
-        """Removes folders and files no job needs, sessions and tokens that ended over a day ago."""
+        """Removes folders, files and market data no job needs, sessions and tokens that ended over a day ago."""
         if self._tidied is not None and monotonic() - self._tidied < _TIDY_SECONDS:
             return
         folders = store.job_folders(self._settings.results_dir)
@@ -224,6 +227,7 @@ class Sweeper:
             connection.execute(_OLD_SESSIONS)
             connection.execute(_OLD_TOKENS)
             needed = {str(row.id): row.result_file for row in connection.execute(_NEEDED, {"ids": folders})}
+            versions = set(connection.execute(_VERSIONS).scalars())
         results = self._settings.results_dir
         for folder in folders:
             if folder not in needed:
@@ -231,6 +235,8 @@ class Sweeper:
                 log.info("folder_removed", folder=folder)
             elif needed[folder] is not None:
                 store.keep_only(results / needed[folder])  # its worker may have died before it did
+        for version in prune(self._settings.market_dir, versions):
+            log.info("data_removed", data_version=version)
         self._tidied = monotonic()
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -110,6 +111,23 @@ class TestRunningStack:
         secrets.append(stack.up["flower_auth"].partition(":")[2])
         shown = "\n".join(" ".join(p.cmdline()) for p in stack.processes()) + stack.logs
         assert [s for s in secrets if s in shown] == []
+
+    def test_postgresql_logs_no_values(self, stack: Stack) -> None:
+        mark = uuid.uuid4().hex
+        connection = psycopg2.connect(stack.up["database_url"])
+        try:
+            for values in (f"('{mark}', '{mark}')", f"('{mark}', NULL)"):
+                with connection, connection.cursor() as cursor:
+                    cursor.execute("CREATE TEMPORARY TABLE marks (name text UNIQUE, digest text NOT NULL)")
+                    statement = f"INSERT INTO marks VALUES ('{mark}', ''), {values}"
+                    with pytest.raises(psycopg2.IntegrityError, match=mark):
+                        cursor.execute(statement)
+        finally:
+            connection.close()
+        log = (stack.state_dir / "logs" / "postgres.log").read_text()
+        assert "violates unique constraint" in log
+        assert "violates not-null constraint" in log
+        assert mark not in log
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's PostgreSQL is that user's")
     def test_postgresql_is_not_root(self, stack: Stack) -> None:

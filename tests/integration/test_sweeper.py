@@ -8,21 +8,25 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import orjson
 import pytest
 import redis
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from common.broker import BATCH, make_celery
 from common.db.session import make_engine
 from common.redis import make_client
 from common.settings import Settings
-from tests.integration.job_kit import Desk, make_settings, wait_until
+from tests.integration.job_kit import Desk, make_resources, make_settings, wait_until
 from tests.stack import ROOT
 from worker.doorbell import publish_parts
 from worker.jobs import run_part
+from worker.market.publish import publish
+from worker.market.sample import generate
 from worker.resources import Resources
 from worker.sweeper import Sweeper
 from worker.transitions import claim_part
@@ -205,6 +209,54 @@ def test_folders_no_job_needs_go(desk: Desk, resources: Resources, sweep: Callab
     sweep()
     assert sorted(results.iterdir()) == sorted([results / kept, results / done, foreign])
     assert list((results / done).iterdir()) == [results / desk.job(done).result_file]
+
+
+def test_market_data_stays_until_the_last_job_on_it_has_ended(
+    engine: Engine, settings: Settings, tmp_path: Path, make_sweeper: MakeSweeper
+) -> None:
+    own = make_settings(settings.database, settings.broker, tmp_path / "own", part_lease_seconds=2)
+    market_dir = own.market_dir
+
+    def publish_another(seed: int) -> str:
+        """An hour after all before it."""
+        for folder in market_dir.glob("*/"):
+            os.utime(folder, (folder.stat().st_mtime - 3600,) * 2)
+        return publish(generate(3, 1, date(2024, 6, 28), seed), market_dir, {}).data_version
+
+    def versions_after_a_sweep() -> set[str]:
+        assert make_sweeper(own).sweep(threading.Event())
+        return {folder.name for folder in market_dir.glob("*/")}
+
+    desk = Desk.open(engine, own)
+    first = publish_another(1)
+    job_id = desk.submit(symbols=1)
+    second = publish_another(2)
+    running = desk.submit(symbols=2)
+    with engine.begin() as connection:
+        assert claim_part(connection, running, 0, worker="alive", lease=30, max_attempts=3)
+    third, fourth, fifth = (publish_another(seed) for seed in (3, 4, 5))
+    assert versions_after_a_sweep() == {first, second, fourth, fifth}
+    assert third not in versions_after_a_sweep()
+
+    resources = make_resources(own)
+    try:
+        run_part(resources, job_id, 0)
+        run_part(resources, job_id, 1)
+    finally:
+        resources.engine.dispose()
+        resources.cache.close()
+        resources.celery.close()
+    job = desk.job(job_id)
+    assert (job.status, job.data_version, job.series_failed) == ("completed", first, 0)
+    assert versions_after_a_sweep() == {second, fourth, fifth}
+    desk.change("UPDATE jobs SET status = 'cancelled' WHERE id = :id", id=UUID(running))
+    assert versions_after_a_sweep() == {fourth, fifth}
+
+
+def test_the_sweeper_needs_no_numerics() -> None:
+    look = "import sys, worker.sweeper; sys.exit(str({'numpy', 'pandas', 'pyarrow', 'numba'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == "set()"
 
 
 def test_sessions_long_over_go(desk: Desk, sweep: Callable[[], None]) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from common.catalogue import CATALOGUE
-from common.errors import KalpiError, NotFound
+from common.errors import DataError, KalpiError, NotFound
 from common.jobs import JobRequest, Series, TableFormat
 from common.query import IndicatorQuery, Warmup
 from worker import kernels
@@ -217,7 +217,7 @@ def test_the_cut_into_parts_does_not_show(market: Market) -> None:
     assert pa.concat_tables([p.cast(plain) for p in parts]).combine_chunks() == together.cast(plain).combine_chunks()
 
 
-@pytest.mark.parametrize("error", [MemoryError(), ValueError("secret")])
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("secret"), DataError("/srv/secret is missing")])
 def test_a_failed_series_leaves_the_others(market: Market, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def broken(inputs: Any, params: Any, outputs: Any) -> None:  # noqa: ANN401
         outputs[0][:] = 1.0

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from cli import services
+from cli.postgres import LOG_WITHOUT_VALUES
 from common.broker import BATCH, INTERACTIVE
 from common.settings import Settings
 
@@ -291,6 +292,13 @@ def test_redis_policies() -> None:
     assert re.search(r"--maxmemory \d+mb", cache_server)
     assert all("--requirepass" in command for command in (broker, cache_server))
     assert "broker:/data" in compose()["services"]["redis-broker"]["volumes"]
+
+
+def test_postgresql_logs_no_values() -> None:
+    first, *options = compose()["services"]["postgres"]["command"]
+    assert first == "postgres"
+    assert options[::2] == ["-c"] * len(LOG_WITHOUT_VALUES)
+    assert options[1::2] == [f"{name}={value}" for name, value in LOG_WITHOUT_VALUES.items()]
 
 
 def test_workers_can_be_scaled() -> None:

@@ -40,8 +40,9 @@ def run(*args: object) -> int:
 
 
 def csv(folder: Path, text: str, name: str = "in.csv") -> Path:
+    """A file; a lone surrogate in the text, from U+DC80 on, stands for a byte that is not UTF-8."""
     path = folder / name
-    path.write_text(text)
+    path.write_text(text, errors="surrogateescape")
     return path
 
 
@@ -69,6 +70,14 @@ REFUSED = {
     "no symbol": ("2024-01-03,,10,11,9,10.5,100", "symbol is empty"),
     "a symbol with a slash": ("2024-01-03,A/B,10,11,9,10.5,100", "symbol 'A/B' has a slash or a control character"),
     "a symbol with a control character": ("2024-01-03,A\tB,10,11,9,10.5,100", "has a slash or a control character"),
+    "a symbol that is not UTF-8": ("2024-01-03,NESTL\udcc9,10,11,9,10.5,100", "symbol 'NESTL\ufffd' is not UTF-8"),
+    "a date that is not UTF-8": ("2024-01-03\udca0,A,10,11,9,10.5,100", "date '2024-01-03\ufffd' is not a date"),
+    "a price that is not UTF-8": ("2024-01-03,A,10\udca0,11,9,10.5,100", "open '10\ufffd' is not a finite number"),
+    "a row cut short": ("2024-01-03,A,10", "has 3 columns, not 7: '2024-01-03,A,10'"),
+    "a row of one column": ("2024-01-03;A;10;11;9;10.5;100", "has 1 column, not 7: '2024-01-03;A;10;11;9;10.5;100'"),
+    "a row too long": ("2024-01-03,A,10,11,9,10.5,1,000", "has 8 columns, not 7: '2024-01-03,A,10,11,9,10.5,1,000'"),
+    "a row cut short that is not UTF-8": ("2024-01-03,\udcc9", "has 2 columns, not 7: '2024-01-03,\ufffd'"),
+    "a long row": ("x" * 300, f"has 1 column, not 7: '{'x' * 200}'…"),
     "a long symbol": (f"2024-01-03,{'A' * 33},10,11,9,10.5,100", "is longer than 32 characters"),
 }
 
@@ -115,7 +124,8 @@ UNUSABLE = {
         "'volume' is missing; is it the one called 'vol'?",
     ),
     "a column twice": ("Open," + HEADER + "1," + GOOD[:30] + "\n", "column 'open' occurs twice"),
-    "a row cut short": (HEADER + GOOD + "2024-01-03,A,10\n", "Expected 7 columns, got 3"),
+    "a quote that stays open": (HEADER + '2024-01-03,"A,10,11,9,10.5,100\n' + GOOD, "over the end of its line"),
+    "one in the last cell": (HEADER + '2024-01-03,A,10,11,9,10.5,"100\n' + GOOD, "over the end of its line"),
     "no Parquet": ("PAR1 and nothing more", "cannot be read"),
 }
 
@@ -177,6 +187,54 @@ def test_the_same_data_in_other_clothes_is_the_same_version(state: Path) -> None
         assert run("import", state / name) == 0, name
         versions[name] = market(state).data_version
     assert len(set(versions.values())) == 1, versions
+
+
+def test_bad_rows_keep_their_numbers(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows that have no cells count like all others, empty lines do not, wherever the file is cut into blocks."""
+    lines, bad = [], {}
+    for row in range(1, 60_001):
+        lines.append(f"2024-01-01,S{row},10,11,9,10.5,100")
+        if row % 10_000 == 1:
+            lines[-1], bad[row] = "2024-01-01,", "has 2 columns"
+        elif row % 10_000 == 2:
+            lines[-1], bad[row] = f"2024-01-01,S{row},10,9,11,10,100", "high 9.0 is below low 11.0"
+        elif row % 10_000 == 3:
+            lines[-1], bad[row] = f"2024-01-01,S{row}\udcff,10,11,9,10.5,100\n", "is not UTF-8"
+    file = csv(state, HEADER + "\n".join(lines))
+    assert file.stat().st_size > 2**20
+    assert run("import", file) == 2
+    err = capsys.readouterr().err
+    assert all(f"row {row}: " in err for row in bad)
+    assert "18 of 60,000 rows cannot be used" in err
+    assert run("import", "--drop-bad", file) == 0
+    refused = pd.read_csv(state / "data" / "refused_rows.csv", dtype=str, keep_default_na=False)
+    assert refused["row"].astype(int).tolist() == list(bad)
+    assert all(part in reason for part, reason in zip(bad.values(), refused["reason"], strict=True))
+    assert market(state).manifest.symbols.keys() == {f"S{row}" for row in range(1, 60_001) if row not in bad}
+
+
+def test_only_ragged_rows(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("import", "--drop-bad", csv(state, HEADER + "2024-01-01,A\n2024-01-02,A\n")) == 2
+    err = capsys.readouterr().err
+    assert "row 2: has 2 columns, not 7" in err
+    assert "2 of 2 rows cannot be used. No row can be used" in err
+
+
+def test_what_is_ignored_may_be_anything(state: Path) -> None:
+    text = "".join(line + ",Nestl\udce9\n" for line in (HEADER + GOOD).splitlines())
+    assert run("import", csv(state, text)) == 0
+    assert market(state).manifest.rows == 2
+
+
+def test_parquet_that_is_not_utf8_is_one_line(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = pd.DataFrame([("2024-01-01", "A", 10, 11, 9, 10.5, 1)], columns=HEADER.strip().split(","))
+    table = pa.Table.from_pandas(frame)
+    wrong = pa.StringArray.from_buffers(1, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff"))
+    pq.write_table(table.set_column(1, "symbol", wrong), state / "in.parquet")
+    assert run("import", state / "in.parquet") == 2
+    *_, last = capsys.readouterr().err.splitlines()
+    assert "in.parquet: cannot be read: " in last
+    assert "UTF8" in last
 
 
 def test_several_files_become_one(state: Path, capsys: pytest.CaptureFixture[str]) -> None:

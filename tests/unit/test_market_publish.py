@@ -1,6 +1,8 @@
 """Bars become panels: what is published is what is read, old data or new."""
 
+import os
 import threading
+import time
 from datetime import date
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from worker.market import sample
 from worker.market.bars import FIELDS, Bars
 from worker.market.publish import publish, published_from
 from worker.market.store import BLOCK_WIDTH, Market, MarketFile
+from worker.market.versions import locked, prune
 
 END = date(2024, 6, 28)
 SOURCE = {"path": "/data.parquet", "size": 1, "mtime_ns": 2}
@@ -103,20 +106,78 @@ def test_version_is_of_the_content() -> None:
         assert other.version() != bars.version(), field
 
 
-def test_a_new_version_replaces_and_the_one_before_stays(tmp_path: Path) -> None:
+def publish_several(folder: Path, count: int) -> list[str]:
+    """Versions published an hour apart, the last one an hour ago."""
+    versions = [publish(make(3, seed), folder, SOURCE).data_version for seed in range(count)]
+    for hours, version in enumerate(reversed(versions), 1):
+        os.utime(folder / version, (time.time() - hours * 3600,) * 2)
+    return versions
+
+
+def folders(folder: Path) -> set[str]:
+    return {p.name for p in folder.iterdir() if p.is_dir()}
+
+
+def test_a_new_version_replaces_and_older_ones_stay(tmp_path: Path) -> None:
     file = MarketFile(tmp_path)
     versions = []
     for seed in range(4):
         publish(make(3, seed), tmp_path, SOURCE)
         versions.append(file.current_market().data_version)
     assert len(set(versions)) == 4
-    assert sorted(p.name for p in tmp_path.iterdir() if p.is_dir()) == sorted(versions[-2:])
+    assert folders(tmp_path) == set(versions)
+
+
+def test_pruning_leaves_the_current_the_one_before_and_what_is_needed(tmp_path: Path) -> None:
+    versions = publish_several(tmp_path, 5)
+    file = MarketFile(tmp_path)
+    file.market_for(versions[0])
+    assert set(prune(tmp_path, {versions[1], "of long ago"})) == {versions[0], versions[2]}
+    assert folders(tmp_path) == {versions[1], versions[3], versions[4]}
     # Open ones stay readable though their folders are gone; others say so.
     assert file.market_for(versions[0]).data_version == versions[0]
     fresh = MarketFile(tmp_path)
-    assert fresh.market_for(versions[2]).data_version == versions[2]
+    assert fresh.market_for(versions[1]).data_version == versions[1]
     with pytest.raises(DataError, match=versions[0]):
         fresh.market_for(versions[0])
+    assert prune(tmp_path, ()) == [versions[1]]
+    assert prune(tmp_path, ()) == []
+
+
+def test_pruning_goes_by_the_manifest_when_an_old_version_is_published_again(tmp_path: Path) -> None:
+    versions = publish_several(tmp_path, 3)
+    publish(make(3, 0), tmp_path, SOURCE)
+    assert prune(tmp_path, ()) == [versions[1]]
+    assert Market.open(tmp_path).data_version == versions[0]
+    assert folders(tmp_path) == {versions[0], versions[2]}
+
+
+def test_what_was_replaced_just_now_is_not_pruned(tmp_path: Path) -> None:
+    """A job that began on it may be about to be recorded."""
+    versions = publish_several(tmp_path, 2)
+    for seed in (2, 3):
+        versions.append(publish(make(3, seed), tmp_path, SOURCE).data_version)
+    assert prune(tmp_path, ()) == [versions[0]]
+    assert folders(tmp_path) == set(versions[1:])
+
+
+def test_nothing_is_pruned_while_something_is_published(tmp_path: Path) -> None:
+    versions = publish_several(tmp_path, 3)
+    (tmp_path / ".building-x").mkdir()
+    with locked(tmp_path):
+        assert prune(tmp_path, ()) == []
+    assert folders(tmp_path) == {*versions, ".building-x"}
+    assert prune(tmp_path, ()) == [versions[0]]
+    assert folders(tmp_path) == set(versions[1:])
+
+
+def test_there_is_nothing_to_prune_where_nothing_was_published(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    assert prune(tmp_path, ()) == []
+    assert prune(tmp_path / "nowhere", ()) == []
+    publish_several(tmp_path, 3)
+    prune(tmp_path, ())
+    assert "lost+found" in folders(tmp_path)
 
 
 def test_the_same_file_is_noticed(tmp_path: Path) -> None:

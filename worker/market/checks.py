@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from worker.market.bars import FIELDS, PRICES, Bars, Floats
-from worker.market.reading import COLUMNS, RawFile
+from worker.market.reading import COLUMNS, NO_UTF8, RawFile
 
 Mask = NDArray[np.bool_]
 T = TypeVar("T", bound=np.generic)
@@ -73,7 +73,7 @@ def check(files: Sequence[RawFile], today: date | None = None) -> Checked:
     good: list[Mask] = []
     codes: list[NDArray[np.int64]] = []
     for i, (file, columns) in enumerate(zip(files, read, strict=True)):
-        reasons = _reasons(columns, file.table, last_day)
+        reasons = _reasons(columns, file, last_day)
         refused += [Refusal(i, row + 1, "; ".join(texts)) for row, texts in sorted(reasons.items())]
         mask = np.ones(columns.rows, np.bool_)
         mask[list(reasons)] = False
@@ -137,11 +137,13 @@ def _first_of_equal(codes: NDArray[np.int64], days: NDArray[np.int32]) -> NDArra
 # --- what can be wrong with a row
 
 
-def _reasons(columns: _Columns, table: pa.Table, last_day: int) -> dict[int, list[str]]:
+def _reasons(columns: _Columns, file: RawFile, last_day: int) -> dict[int, list[str]]:
     """Everything wrong with the rows of one file, by row; texts quote the value as it stands in the file."""
-    reasons: dict[int, list[str]] = {}
-    for mask, text in _rules(columns, table, last_day):
-        for row in np.flatnonzero(mask).tolist():
+    reasons = {row: [text] for row, text in file.ragged.items()}
+    whole = np.ones(columns.rows, np.bool_)
+    whole[list(reasons)] = False
+    for mask, text in _rules(columns, file.table, last_day):
+        for row in np.flatnonzero(mask & whole).tolist():
             reasons.setdefault(row, []).append(text(row))
     return reasons
 
@@ -181,6 +183,8 @@ def _rules(columns: _Columns, table: pa.Table, last_day: int) -> Iterator[tuple[
 def _problem_of_symbol(symbol: str) -> str:
     if not symbol:
         return "is empty"
+    if NO_UTF8 in symbol:
+        return f"{symbol[:MAX_SYMBOL]!r} is not UTF-8"
     if len(symbol) > MAX_SYMBOL:
         return f"{symbol[:MAX_SYMBOL]!r}… is longer than {MAX_SYMBOL} characters"
     if "/" in symbol or not symbol.isprintable():

@@ -1,11 +1,8 @@
 """Publication: bars become panels, and the manifest names them."""
 
-import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,11 +17,8 @@ from common.dataset import MANIFEST, Manifest, SymbolInfo
 from common.errors import DataError
 from worker.market.bars import FIELDS, Bars
 from worker.market.store import BLOCK_WIDTH, DAYS, INDEX, LAYOUT, open_version
+from worker.market.versions import SCRATCH, clear_scratch, locked
 
-_KEPT = 2
-"""Versions on disk: the current one, and the one before it for readers in flight."""
-_LOCK = ".lock"
-_BUILDING = ".building-"
 _EPOCH = date(1970, 1, 1)
 
 
@@ -49,25 +43,23 @@ def published_from(market_dir: Path, source: dict[str, Any]) -> Manifest | None:
 def publish(bars: Bars, market_dir: Path, source: dict[str, Any]) -> Manifest:
     """Write the panels of `bars`, then replace the manifest; readers see the old data or the new.
 
-    Publishers exclude one another. The previous version stays on disk, older ones are removed.
+    Publishers exclude one another. Older versions stay on disk until the sweeper prunes them: jobs may need them.
     """
     market_dir.mkdir(parents=True, exist_ok=True)
-    with _locked(market_dir / _LOCK):
-        for left in market_dir.glob(f"{_BUILDING}*"):
-            shutil.rmtree(left, ignore_errors=True)
+    with locked(market_dir):
+        clear_scratch(market_dir)
         manifest = describe(bars, source)
         folder = market_dir / manifest.data_version
         try:
             open_version(market_dir, manifest.data_version)
             os.utime(folder)
         except DataError:
-            building = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=market_dir))
+            building = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=market_dir))
             building.chmod(0o755)
             _write_panels(bars, manifest, building)
             shutil.rmtree(folder, ignore_errors=True)
             building.rename(folder)
         _replace(market_dir / MANIFEST, manifest.to_json())
-        _sweep(market_dir, keep=manifest.data_version)
     return manifest
 
 
@@ -142,21 +134,6 @@ def _calendars(bars: Bars) -> tuple[NDArray[np.int32], list[int]]:
             end += count
         mine.append(offsets[key])
     return np.concatenate(distinct), mine
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _sweep(market_dir: Path, keep: str) -> None:
-    """Remove all versions but `keep` and the newest of the others."""
-    folders = [p for p in market_dir.iterdir() if p.is_dir() and p.name != keep and (p / INDEX).exists()]
-    folders.sort(key=lambda p: p.stat().st_mtime_ns, reverse=True)
-    for folder in folders[_KEPT - 1 :]:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _save(path: Path, values: NDArray[np.float64] | NDArray[np.int32]) -> None:

@@ -128,18 +128,7 @@ class MarketFile:
 
     def current_market(self) -> Market:
         """Raises DataError when nothing has been published or it cannot be read."""
-        manifest = self._manifest.current()
-        market = self._open.get(manifest.data_version)
-        if market is not None:
-            return market
-        try:
-            return self._keep(open_version(self._dir, manifest.data_version))
-        except DataError:
-            # Replaced and swept away between the two reads; a second publication in that moment is out of reach.
-            again = self._manifest.current()
-            if again.data_version == manifest.data_version:
-                raise
-            return self._keep(open_version(self._dir, again.data_version))
+        return self.market_for(self._manifest.current().data_version)
 
     def market_for(self, data_version: str) -> Market:
         """The market of that version. Raises DataError when its panels are no longer there."""
