@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 
 from common.answer import pack
 from common.broker import VALUES
@@ -88,6 +89,8 @@ def _compute(market: Market, queries: Sequence[IndicatorQuery]) -> Sequence[byte
     try:
         frames = compute_values(market, queries)
         return [frame if isinstance(frame, KalpiError) else encode_values(frame) for frame in frames]
+    except SoftTimeLimitExceeded as error:
+        return [error] * len(queries)
     except Exception as error:  # noqa: BLE001 - the caller is told, whatever it is
         if len(queries) == 1:
             return [error]
