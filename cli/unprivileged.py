@@ -2,7 +2,8 @@
 
 PostgreSQL refuses to run as root. Where its files are is not its business: the state folder or the
 virtual environment may lie below a folder only root can enter, such as /root. So the process keeps the
-one capability that opens paths for reading, CAP_DAC_READ_SEARCH, and loses everything else.
+one capability that opens paths for reading, CAP_DAC_READ_SEARCH (in a container without it, CAP_DAC_OVERRIDE),
+and loses everything else.
 
 Standard library alone: it is run by path, without site packages, to start fast.
 """
@@ -15,6 +16,9 @@ import sys
 _PR_SET_KEEPCAPS = 8
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
+_PR_SET_SECUREBITS = 28
+_NO_SETUID_FIXUP = 1 << 2
+_CAP_DAC_OVERRIDE = 1
 _CAP_DAC_READ_SEARCH = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -47,16 +51,21 @@ def become_nobody() -> None:
     if libc is not None:
         _checked(libc.capget(ctypes.byref(header), granted))
         _checked(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
+        # Without this bit access(2) leaves capabilities out of account, and initdb asks it where its programs are.
+        # A container may not allow it; paths that anybody can enter work all the same.
+        libc.prctl(_PR_SET_SECUREBITS, _NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setgid(gid)  # all three ids, as the caller is root
     os.setuid(uid)
     if libc is not None:
-        keep = granted[0].permitted & (1 << _CAP_DAC_READ_SEARCH)
+        permitted = granted[0].permitted
+        capability = _CAP_DAC_READ_SEARCH if permitted & (1 << _CAP_DAC_READ_SEARCH) else _CAP_DAC_OVERRIDE
+        keep = permitted & (1 << capability)
         kept = (_Capabilities * 2)()
         kept[0] = _Capabilities(keep, keep, keep)
         _checked(libc.capset(ctypes.byref(header), kept))
         if keep:  # ambient capabilities are the ones that survive exec
-            _checked(libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_READ_SEARCH, 0, 0))
+            _checked(libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0))
 
 
 def _checked(result: int) -> None:
