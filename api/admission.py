@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -59,12 +59,15 @@ class Admissions:
         paying = [c for c in claims if c.wanted]
         asking = {c.session_id for c in claims} - {c.session_id for c in paying}
 
-        def statements(connection: Connection) -> dict[UUID, Standing]:
-            settled = dict(charge(connection, _gathered(paying), today)) if paying else {}
-            return settled | (dict(peek(connection, list(asking), today)) if asking else {})
+        def statements(connection: Connection) -> tuple[Mapping[UUID, Standing], Mapping[UUID, Standing]]:
+            return (
+                charge(connection, _gathered(paying), today) if paying else {},
+                peek(connection, list(asking), today) if asking else {},
+            )
 
-        standings = await self._counting.run(statements)
-        left = {s.user_id: s.granted for s in standings.values()}
+        charged_to, seen = await self._counting.run(statements)
+        standings = {**charged_to, **seen}
+        left = defaultdict(int, {s.user_id: s.granted for s in charged_to.values()})
         answers: list[Admission | Exception] = []
         for claim in claims:
             standing = standings.get(claim.session_id)
