@@ -23,6 +23,7 @@ from api.results import Results
 from api.routes import auth, catalogue, jobs, me, operations, values
 from api.security import AccessTokens, utc_now
 from api.state import Services
+from common import quota
 from common.broker import make_celery
 from common.dataset import ManifestFile
 from common.db.session import make_counting_engine, make_engine
@@ -69,6 +70,7 @@ async def _open(settings: Settings, clock: Callable[[], datetime], stack: AsyncE
     # Counting has one connection and one thread: claims that wait meanwhile share the next statement. It is never
     # given up half-way, so that what was charged for callers who have left is known, and given back.
     counting_engine = make_counting_engine(settings.database, timeout=timeout, name="kalpi-counting")
+    quota.prepare(counting_engine)
     counting = Database(counting_engine, threads=1, patience=None)
     stack.push_async_callback(counting.close)
     admissions = Admissions(counting, clock, timeout)

@@ -11,7 +11,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Engine, Row, event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from common.tiers import TIERS, Tier, TierName
 
@@ -49,10 +50,10 @@ class Standing:
 # Rows are locked in order of id, so statements of several processes cannot deadlock; `standing` is read from the
 # locked rows, so no count is lost between reading and writing.
 # _LIMITS is made of constants of ours.
-_CHARGE = text(f"""
+_CHARGE = f"""
 WITH limits(tier, rank, per_day) AS (VALUES {_LIMITS}),
 asked AS (
-    SELECT * FROM unnest(CAST(:sessions AS uuid[]), CAST(:ranks AS int[]), CAST(:wanted AS int[]))
+    SELECT * FROM unnest($1, $2, $3)
            AS a(session_id, rank, wanted)
 ),
 live AS (
@@ -61,8 +62,8 @@ live AS (
 ),
 standing AS MATERIALIZED (
     SELECT u.id, u.username, u.tier, u.created_at, l.rank, l.per_day,
-           CASE WHEN u.last_request_reset >= :today THEN u.requests_today ELSE 0 END AS used,
-           GREATEST(u.last_request_reset, :today) AS day
+           CASE WHEN u.last_request_reset >= $4 THEN u.requests_today ELSE 0 END AS used,
+           GREATEST(u.last_request_reset, $4) AS day
     FROM users u JOIN limits l ON l.tier = u.tier
     WHERE u.id IN (SELECT user_id FROM live)
     ORDER BY u.id
@@ -84,16 +85,24 @@ charged AS (
 SELECT DISTINCT l.session_id, st.id, st.username, st.tier, st.created_at, st.day,
        COALESCE(c.used, st.used) AS used, COALESCE(c.granted, 0) AS granted
 FROM live l JOIN standing st ON st.id = l.user_id LEFT JOIN charged c ON c.id = st.id
-""")  # noqa: S608
+"""  # noqa: S608
 
-_PEEK = text("""
+_PEEK = """
 SELECT s.id AS session_id, u.id, u.username, u.tier, u.created_at,
-       GREATEST(u.last_request_reset, :today) AS day,
-       CASE WHEN u.last_request_reset >= :today THEN u.requests_today ELSE 0 END AS used,
+       GREATEST(u.last_request_reset, $2) AS day,
+       CASE WHEN u.last_request_reset >= $2 THEN u.requests_today ELSE 0 END AS used,
        0 AS granted
 FROM sessions s JOIN users u ON u.id = s.user_id
-WHERE s.id = ANY(CAST(:sessions AS uuid[])) AND s.revoked_at IS NULL AND s.expires_at > now()
-""")
+WHERE s.id = ANY($1) AND s.revoked_at IS NULL AND s.expires_at > now()
+"""
+
+# Planning them takes several times as long as running them, so each connection that counts plans them once.
+_PREPARE = (
+    f"PREPARE charge (uuid[], int[], int[], date) AS {_CHARGE}",
+    f"PREPARE peek (uuid[], date) AS {_PEEK}",
+)
+_EXECUTE_CHARGE = text("EXECUTE charge (CAST(:sessions AS uuid[]), :ranks, :wanted, :today)")
+_EXECUTE_PEEK = text("EXECUTE peek (CAST(:sessions AS uuid[]), :today)")
 
 _CHARGE_WHOLE = text(f"""
 WITH limits(tier, rank, per_day) AS (VALUES {_LIMITS})
@@ -123,14 +132,27 @@ class Claim:
     wanted: int
 
 
+def prepare(engine: Engine) -> None:
+    """Makes every connection of `engine` ready for `charge` and `peek`."""
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: DBAPIConnection, _record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute("SET plan_cache_mode = force_generic_plan")
+        for statement in _PREPARE:
+            cursor.execute(statement)
+        cursor.close()
+        connection.commit()
+
+
 def charge(connection: Connection, claims: Sequence[Claim], today: date) -> Mapping[UUID, Standing]:
     """Charges as much of the claims as tiers and limits allow, all users in one statement.
 
     Claims above their user's tier are not charged; the others share what the limit leaves. A session that is
-    unknown, revoked or expired is not in the answer.
+    unknown, revoked or expired is not in the answer. The connection is one of an engine given to `prepare`.
     """
     rows = connection.execute(
-        _CHARGE,
+        _EXECUTE_CHARGE,
         {
             "sessions": [str(c.session_id) for c in claims],
             "ranks": [c.rank for c in claims],
@@ -142,8 +164,8 @@ def charge(connection: Connection, claims: Sequence[Claim], today: date) -> Mapp
 
 
 def peek(connection: Connection, sessions: Sequence[UUID], today: date) -> Mapping[UUID, Standing]:
-    """The standing behind each live session; nothing is charged or locked."""
-    rows = connection.execute(_PEEK, {"sessions": [str(s) for s in sessions], "today": today})
+    """The standing behind each live session; nothing is charged or locked. The connection as for `charge`."""
+    rows = connection.execute(_EXECUTE_PEEK, {"sessions": [str(s) for s in sessions], "today": today})
     return {row.session_id: _standing(row) for row in rows}
 
 

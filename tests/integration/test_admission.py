@@ -12,6 +12,7 @@ from sqlalchemy import func, insert, select
 
 from api.admission import Admission, Admissions, insist
 from api.database import Database
+from common import quota
 from common.accounts import create_user
 from common.db.session import make_counting_engine, make_engine
 from common.db.tables import sessions, users
@@ -45,7 +46,9 @@ def _counts(url: str) -> dict[str, int]:
 
 @asynccontextmanager
 async def _admissions(url: str) -> AsyncIterator[Admissions]:
-    counting = Database(make_counting_engine(url, timeout=5, name="test"), threads=1, patience=None)
+    engine = make_counting_engine(url, timeout=5, name="test")
+    quota.prepare(engine)
+    counting = Database(engine, threads=1, patience=None)
     admissions = Admissions(counting, lambda: NOW, 5)
     try:
         yield admissions

@@ -22,6 +22,7 @@ TOMORROW = TODAY + timedelta(days=1)
 @pytest.fixture
 def engine(database: str) -> Iterator[Engine]:
     engine = make_engine(database, pool_size=16)
+    quota.prepare(engine)
     yield engine
     engine.dispose()
 
