@@ -118,10 +118,10 @@ def kill_child(bench: Bench, job_id: str) -> None:
 
 def kill_worker(bench: Bench, job_id: str) -> None:
     """The parent and all its children."""
-    parent = psutil.Process(bench.stack.pid("worker"))
-    children = parent.children(recursive=True)
     wait_until(lambda: bench.running(job_id))
-    for process in (parent, *children):
+    parent = psutil.Process(bench.stack.pid("worker"))
+    parent.suspend()  # it replaces no child and forgets none while they are listed and killed
+    for process in (*parent.children(recursive=True), parent):
         process.kill()
 
 
