@@ -14,7 +14,7 @@ from common.catalogue.spec import unknown_name
 from common.errors import FieldError, InvalidParameters
 from common.quota import Standing
 
-# Only for the OpenAPI document and its "Authorize" button; `Edge` and `_credentials` do the work.
+# Only for the OpenAPI document and its "Authorize" button; `credentials` reads the header itself.
 _scheme = OAuth2PasswordBearer(tokenUrl="/v1/auth/token", refreshUrl="/v1/auth/refresh", auto_error=False)
 
 

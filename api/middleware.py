@@ -22,7 +22,6 @@ log = structlog.get_logger()
 _QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
 """Asked every few seconds by machines; logged only when they fail."""
 
-
 _CLIENT_LEFT = 499  # nginx's name for it; nobody is there to read it
 
 
@@ -57,12 +56,11 @@ class Edge:
             await self._app(inner, _bounded(scope, receive), send_marked)
         except ClientDisconnect:
             status = _CLIENT_LEFT
-        except Exception as error:
+        except Exception:
             log.exception("request_failed", request_id=request_id, method=scope["method"], path=scope["path"])
             if status:
                 raise  # the answer has begun: all that is left is to break it off
             await problem(Request(scope), 500, "Internal server error")(scope, receive, send_marked)
-            state["error"] = type(error).__name__
         finally:
             seconds = time.perf_counter() - started
             route = getattr(inner.get("route"), "path", "unmatched")

@@ -1,7 +1,6 @@
 """Errors as `application/problem+json` (RFC 9457)."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import orjson
 import structlog
@@ -23,7 +22,6 @@ from common.errors import (
     NotAllowed,
     NotFound,
     QuotaExceeded,
-    TooManyRequests,
     Unauthenticated,
     Unavailable,
 )
@@ -34,7 +32,6 @@ _BAD_BODY = frozenset({400, 413})
 """What the framework answers to bodies that cannot be read, and `api.middleware` to those that are too long."""
 
 _TITLES = {
-    400: "Bad Request",
     401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
@@ -42,7 +39,6 @@ _TITLES = {
     406: "Not Acceptable",
     409: "Conflict",
     410: "Gone",
-    413: "Content Too Large",
     416: "Range Not Satisfiable",
     422: "Unprocessable Content",
     429: "Too Many Requests",
@@ -85,8 +81,6 @@ def _respond(request: Request, error: KalpiError) -> Response:  # noqa: C901, PL
             return problem(request, 403, "Resource not available for your tier", required_tier=error.required_tier)
         case QuotaExceeded():
             return problem(request, 429, "Rate limit exceeded. Try again tomorrow.", _retry_after(error.retry_after))
-        case TooManyRequests():
-            return problem(request, 429, "Too many requests. Slow down.", _retry_after(error.retry_after))
         case Conflict():
             return problem(request, 409, str(error))
         case Gone():
@@ -115,7 +109,7 @@ def _shortened(name: str) -> str:
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error of `app` a problem document."""
+    """Makes every error of `app` a problem document, but for faults of ours: those end at `api.middleware`."""
 
     @app.exception_handler(KalpiError)
     async def ours(request: Request, error: KalpiError) -> Response:
@@ -138,14 +132,8 @@ def install(app: FastAPI) -> None:
             return problem(request, 422, "Invalid parameters", errors=errors)
         return problem(request, error.status_code, _detail(request, error), error.headers)
 
-    @app.exception_handler(Exception)
-    async def fault(request: Request, error: Exception) -> Response:
-        log.error("request_failed", path=request.url.path, method=request.method, exc_info=error)
-        return problem(request, 500, "Internal server error")
-
 
 def _detail(request: Request, error: HTTPException) -> str:
     if error.status_code == 404:  # noqa: PLR2004 - HTTP
         return f"Path {_shortened(request.url.path)!r} not found"
-    detail: Any = error.detail
-    return str(detail)
+    return str(error.detail)

@@ -6,7 +6,6 @@ KalpiError
 ├── NotFound               a symbol, indicator or job that is not there (for this user)
 ├── NotAllowed             outside the user's tier
 ├── QuotaExceeded          the daily limit is reached
-├── TooManyRequests        a burst or concurrency limit is reached
 ├── Conflict               the state of the resource does not allow it (now)
 ├── Gone                   it was there and is no more
 ├── NotAcceptable          none of the media types in Accept can be served
@@ -78,14 +77,6 @@ class QuotaExceeded(KalpiError):  # noqa: N818
     def __init__(self, retry_after: int) -> None:
         self.retry_after = retry_after
         super().__init__(f"daily limit reached, resets in {retry_after} s")
-
-
-class TooManyRequests(KalpiError):  # noqa: N818
-    """A burst or concurrency limit is reached."""
-
-    def __init__(self, retry_after: int) -> None:
-        self.retry_after = retry_after
-        super().__init__(f"too many requests, retry in {retry_after} s")
 
 
 class Conflict(KalpiError):  # noqa: N818

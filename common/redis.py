@@ -8,8 +8,6 @@ import redis.asyncio
 VALUES_DONE = "kalpi:values:done"
 """Channel on the cache Redis: a worker says which cache keys it has written or failed at (`ValuesDone`)."""
 
-PROBE_PREFIX = "kalpi:probe:"
-
 
 def flight_key(cache_key: str) -> str:
     """Held by the one request that sent a cold query to the workers, so that others of its kind only wait."""
@@ -23,7 +21,7 @@ def attempts_key(task_id: str) -> str:
 
 def probe_key(nonce: str) -> str:
     """List a worker pushes to when it meets a probe: the sign that messages are consumed."""
-    return f"{PROBE_PREFIX}{nonce}"
+    return f"kalpi:probe:{nonce}"
 
 
 def _options(timeout: float) -> dict[str, Any]:
