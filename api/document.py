@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from api.schemas.problem import Problem
+from api.schemas.values import COMPONENTS, indicator_paths
 
 _REFERENCE = "#/components/schemas/{model}"
 
@@ -46,6 +47,11 @@ def install(app: FastAPI) -> None:
             problem = Problem.model_json_schema(ref_template=_REFERENCE)
             parts = problem.pop("$defs")
             document["components"]["schemas"] |= {**parts, Problem.__name__: problem}
+            document["components"] |= COMPONENTS
+            problems = {str(status): response for status, response in PROBLEMS.items()}
+            for path, item in indicator_paths():
+                item["get"]["responses"] |= problems
+                document["paths"][path] = item
             app.openapi_schema = document
         return app.openapi_schema
 

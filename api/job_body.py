@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import orjson
 
 from api.bounds import MAX_CELLS, MAX_ERRORS, MAX_SERIES, MAX_SYMBOLS
-from common.catalogue import find
+from common.catalogue import chain, find
 from common.catalogue.spec import IndicatorSpec, ParamValue, unknown_name
 from common.dataset import Manifest, SymbolInfo
 from common.errors import FieldError, InvalidParameters, NotFound
@@ -22,6 +22,7 @@ from common.tiers import TIERS, Tier, rank_for_date
 
 _FIELDS = ("symbols", "indicators", "start_date", "end_date", "interval", "warmup", "include_ohlcv", "format")
 _INDICATOR_FIELDS = ("name", "params", "as")
+_DAYS_IN_A_BAR = {Interval.DAY: 1, Interval.WEEK: 5, Interval.MONTH: 21}
 _LABEL = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -98,13 +99,15 @@ def read_job(body: bytes, manifest: Manifest, tier: Tier) -> JobPlan:
     )
     _check_columns(series, include_ohlcv, faults)
     faults.raise_if_any()
-    rows = sum(_rows(manifest.symbols[name], request.start_date, end_date) for name in symbols)
+    days = sum(_rows(manifest.symbols[name], request.start_date, end_date) for name in symbols)
+    rows = round(days / _DAYS_IN_A_BAR[request.interval])
     if rows * len(request.columns) > MAX_CELLS:
         raise InvalidParameters.one(
             ("body",), f"asks for about {rows * len(request.columns):,} cells; a job may have {MAX_CELLS:,}"
         )
     reach = end_date if start_date is None else start_date
-    ranks = [TIERS[one.spec.tier].rank for one in request.series]
+    needed = [spec for one in request.series for spec in chain.required(one.spec, dict(one.params))]
+    ranks = [TIERS[spec.tier].rank for spec in needed]
     return JobPlan(request, max(*ranks, rank_for_date(reach, manifest.as_of)), rows)
 
 

@@ -52,6 +52,8 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> F
         summary="Technical indicators over your own market data: one at once, or whole universes as jobs.",
         lifespan=lifespan,
         redirect_slashes=False,
+        # Some hundred indicators: shut until looked for.
+        swagger_ui_parameters={"docExpansion": "none", "filter": True},
     )
     problems.install(app)
     for routes in (auth, me, catalogue, values, jobs):

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from starlette.datastructures import QueryParams
 
-from common.catalogue import find
+from common.catalogue import chain, find
 from common.catalogue.spec import IndicatorSpec, ParamValue, unknown_name
 from common.dataset import Manifest
 from common.errors import FieldError, InvalidParameters
@@ -41,7 +41,8 @@ class Plan:
     def rank(self) -> int:
         """Of the lowest tier that may ask this."""
         reach = self.end_date if self.start_date is None else self.start_date
-        return max(TIERS[self.spec.tier].rank, rank_for_date(reach, self.as_of))
+        needed = chain.required(self.spec, dict(self.params))
+        return max(rank_for_date(reach, self.as_of), *(TIERS[spec.tier].rank for spec in needed))
 
     def query_for(self, tier: Tier) -> IndicatorQuery:
         return IndicatorQuery(

@@ -118,10 +118,13 @@ class JobRequest:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> "JobRequest":
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`. Parameters that an indicator has gained since have their defaults."""
         return cls(
             symbols=tuple(raw["symbols"]),
-            series=tuple(Series(s["label"], s["indicator"], tuple(s["params"].items())) for s in raw["series"]),
+            series=tuple(
+                Series(s["label"], s["indicator"], tuple((find(s["indicator"]).defaults | s["params"]).items()))
+                for s in raw["series"]
+            ),
             start_date=date.fromisoformat(raw["start_date"]),
             end_date=date.fromisoformat(raw["end_date"]),
             interval=Interval(raw["interval"]),

@@ -16,7 +16,11 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 class Interval(StrEnum):
+    """Length of a bar. Weeks and months are made of the days that trade in them."""
+
     DAY = "1d"
+    WEEK = "1w"
+    MONTH = "1mo"
 
 
 class Warmup(StrEnum):

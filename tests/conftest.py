@@ -1,6 +1,7 @@
 """Fixtures for the whole suite: servers are started once, databases are copied from a migrated one."""
 
 import os
+import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -40,6 +41,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         kind = item.path.relative_to(Path(__file__).parent).parts[0]
         if kind in {"unit", "integration", "e2e"}:
             item.add_marker(kind)
+        if kind in {"integration", "e2e"}:
+            item.add_marker(pytest.mark.usefixtures("compiled_kernels"))
+
+
+@pytest.fixture(scope="session")
+def compiled_kernels() -> None:
+    """So that no worker of a test compiles beside its work."""
+    subprocess.run([sys.executable, "-m", "worker.compiling"], cwd=stacks.ROOT, check=True)
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 from numpy.typing import NDArray
 
-from common.catalogue import find
-from common.catalogue.spec import ParamValue
+from common.catalogue import chain, find
 from common.errors import DataError, KalpiError
-from common.jobs import JobRequest, Series, SeriesError
-from common.query import IndicatorQuery, Warmup
-from worker import kernels
+from common.jobs import JobRequest, SeriesError
+from common.query import IndicatorQuery, Interval, Warmup
 from worker.market.bars import FIELDS, Floats
+from worker.market.resample import is_final
 from worker.market.store import Block, Market, Place
+from worker.sources import Sources
 
 log = structlog.get_logger()
 
@@ -30,6 +30,8 @@ class ValuesFrame:
     """The answer to one query: every array has shape (rows,) and NaN where there is no value.
 
     `dates` is datetime64[D], ascending; `outputs` are in the order of the spec; `ohlcv` is there when asked for.
+    `history` is the number of rows the indicator was computed over. `last_bar_final` is false when the last bar is of a
+    week or month that goes on after the data ends.
     """
 
     query: IndicatorQuery
@@ -37,7 +39,9 @@ class ValuesFrame:
     lookback: int
     dates: NDArray[np.datetime64]
     outputs: Mapping[str, Floats]
+    history: int
     ohlcv: Mapping[str, Floats] | None = None
+    last_bar_final: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,75 +62,90 @@ def compute_values(market: Market, queries: Sequence[IndicatorQuery]) -> list[Va
     Queries for the same indicator, parameters and rows of a block are one panel.
     """
     answers: list[ValuesFrame | KalpiError | None] = [None] * len(queries)
-    groups: dict[object, list[tuple[int, Place, _Window]]] = {}
+    groups: dict[object, list[_Member]] = {}
     for i, query in enumerate(queries):
+        bars = market.at(query.interval)
         try:
-            place = market.place(query.symbol)
+            place = bars.place(query.symbol)
             find(query.indicator)
         except KalpiError as error:
             answers[i] = error
             continue
-        window = _window(market, place, query.start_date, query.end_date)
+        window = _window(bars, place, query.start_date, query.end_date)
         seen = _rows_seen(query.warmup, place.block, window)
         key = (query.indicator, query.params, query.interval, place.block.number, seen)
-        groups.setdefault(key, []).append((i, place, window))
+        groups.setdefault(key, []).append(_Member(i, query, bars, place, window))
     for members in groups.values():
         try:
-            frames = _answer(market, queries, members)
+            frames = _answer(members)
         except SoftTimeLimitExceeded:
             raise
         except Exception:  # noqa: BLE001 - whatever a kernel raises concerns those alone whose query raises it
-            frames = [_answer_alone(market, queries, member) for member in members]
-        for (i, _, _), frame in zip(members, frames, strict=True):
-            answers[i] = frame
+            frames = [_answer_alone(member) for member in members]
+        for member, frame in zip(members, frames, strict=True):
+            answers[member.number] = frame
     return cast("list[ValuesFrame | KalpiError]", answers)
 
 
-def _answer_alone(
-    market: Market, queries: Sequence[IndicatorQuery], member: tuple[int, Place, _Window]
-) -> ValuesFrame | KalpiError:
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A query among those that are computed together, and where its symbol lies in the bars of its interval."""
+
+    number: int
+    query: IndicatorQuery
+    bars: Market
+    place: Place
+    window: _Window
+
+
+def _answer_alone(member: _Member) -> ValuesFrame | KalpiError:
     try:
-        return _answer(market, queries, [member])[0]
+        return _answer([member])[0]
     except SoftTimeLimitExceeded:
         raise
     except Exception as error:  # noqa: BLE001 - as above
-        query = queries[member[0]]
+        query = member.query
         failure = KalpiError(f"{query.indicator} of {query.symbol} failed: {describe(error)}")
         failure.__cause__ = error
         return failure
 
 
-def _answer(
-    market: Market, queries: Sequence[IndicatorQuery], members: Sequence[tuple[int, Place, _Window]]
-) -> list[ValuesFrame | KalpiError]:
+def _answer(members: Sequence[_Member]) -> list[ValuesFrame | KalpiError]:
     """The frames of queries that differ in nothing but symbol of a block, window and encoding."""
-    query, (_, place, window) = queries[members[0][0]], members[0]
+    query, bars, block = members[0].query, members[0].bars, members[0].place.block
     spec, params = query.spec, dict(query.params)
-    seen = _rows_seen(query.warmup, place.block, window)
-    columns = sorted({p.column for _, p, _ in members})
+    seen = _rows_seen(query.warmup, block, members[0].window)
+    columns = sorted({member.place.column for member in members})
     position = {column: i for i, column in enumerate(columns)}
-    inputs = [
-        market.source_panel(place.block, _source(name, params), columns)[seen.start : seen.stop] for name in spec.inputs
-    ]
-    panels = kernels.run(spec.name, inputs, params)
+    panels = Sources(bars, block, columns, slice(seen.start, seen.stop)).run(spec, params)
     frames: list[ValuesFrame | KalpiError] = []
-    for i, place, window in members:
+    for member in members:
+        place, window = member.place, member.window
         cut = slice(window.start - seen.start, window.stop - seen.start)
         rows = slice(window.start, window.stop)
         frames.append(
             ValuesFrame(
-                query=queries[i],
-                data_version=market.data_version,
-                lookback=spec.lookback(params),
-                dates=market.days(place)[rows].astype("datetime64[D]"),
+                query=member.query,
+                data_version=bars.data_version,
+                lookback=chain.lookback(spec, params),
+                dates=bars.days(place)[rows].astype("datetime64[D]"),
                 outputs={
                     output.name: np.ascontiguousarray(panel[cut, position[place.column]])
                     for output, panel in zip(spec.outputs, panels, strict=True)
                 },
-                ohlcv=_ohlcv(market, place, rows) if queries[i].include_ohlcv else None,
+                history=seen.rows,
+                last_bar_final=_last_bar_final(bars, place, window, query.interval),
+                ohlcv=_ohlcv(bars, place, rows) if member.query.include_ohlcv else None,
             )
         )
     return frames
+
+
+def _last_bar_final(bars: Market, place: Place, window: _Window, interval: Interval) -> bool:
+    if window.stop < place.block.rows or not window.rows:
+        return True
+    last = date.fromordinal(_EPOCH + int(bars.days(place)[window.stop - 1]))
+    return is_final(interval, last, bars.manifest.as_of)
 
 
 def _ohlcv(market: Market, place: Place, rows: slice) -> dict[str, Floats]:
@@ -144,11 +163,6 @@ def _window(market: Market, place: Place, start_date: date, end_date: date) -> _
 def _rows_seen(warmup: Warmup, block: Block, window: _Window) -> _Window:
     """The rows a kernel is given: the whole history, or the window alone."""
     return _Window(0, block.rows) if warmup is Warmup.FULL else window
-
-
-def _source(name: str, params: Mapping[str, ParamValue]) -> str:
-    """Which series an input is: the one asked for by `source`, or the one it is named after."""
-    return str(params[name]) if name == "source" else name
 
 
 def describe(error: Exception) -> str:
@@ -189,6 +203,7 @@ def compute_table(market: Market, request: JobRequest, symbols: Sequence[str]) -
     """
     errors: list[SeriesError] = []
     places: dict[str, Place] = {}
+    market = market.at(request.interval)
     for symbol in sorted(set(symbols)):
         try:
             places[symbol] = market.place(symbol)
@@ -251,11 +266,18 @@ def _fill(
         seen = _rows_seen(request.warmup, block, table.windows[i])
         by_rows.setdefault(seen, {})[i] = column
     errors: list[SeriesError] = []
+    results: list[Floats] = []  # used again for each series
     for seen, columns in by_rows.items():
-        panels = _Panels(market, block, list(columns.values()), seen)
+        chosen = list(columns.values())
+        whole = chosen == list(range(len(block.symbols)))
+        sources = Sources(market, block, None if whole else chosen, slice(seen.start, seen.stop))
+        results.clear()
         for series in request.series:
+            while len(results) < len(series.spec.outputs):
+                results.append(np.empty((seen.rows, len(chosen))))
+            outputs = results[: len(series.spec.outputs)]
             try:
-                results = panels.run(series)
+                sources.run(series.spec, dict(series.params), outputs)
             except SoftTimeLimitExceeded:
                 raise
             except Exception as error:
@@ -263,34 +285,9 @@ def _fill(
                 log.exception("series_failed", series=series.label, symbols=len(columns))
                 errors += [SeriesError(table.names[i], series.label, describe(error)) for i in columns]
                 continue
-            for name, panel in zip(series.columns, results, strict=True):
+            for name, panel in zip(series.columns, outputs, strict=True):
                 table.put(name, panel, list(columns), seen.start)
     return errors
-
-
-class _Panels:
-    """Some symbols of a block, rows `seen`: each source is gathered once, and output panels are used again."""
-
-    def __init__(self, market: Market, block: Block, columns: Sequence[int], seen: _Window) -> None:
-        self._market = market
-        self._block = block
-        self._columns = None if list(columns) == list(range(len(block.symbols))) else columns
-        self._rows = slice(seen.start, seen.stop)
-        self._sources: dict[str, Floats] = {}
-        self._results: list[Floats] = []
-
-    def run(self, series: Series) -> Sequence[Floats]:
-        """The outputs of a series, valid until the next call."""
-        spec, params = series.spec, dict(series.params)
-        inputs = [self._source(_source(name, params)) for name in spec.inputs]
-        while len(self._results) < len(spec.outputs):
-            self._results.append(np.empty(inputs[0].shape))
-        return kernels.run(spec.name, inputs, params, self._results[: len(spec.outputs)])
-
-    def _source(self, name: str) -> Floats:
-        if name not in self._sources:
-            self._sources[name] = self._market.source_panel(self._block, name, self._columns)[self._rows]
-        return self._sources[name]
 
 
 def _nullable(values: Floats, kind: pa.DataType) -> pa.Array:

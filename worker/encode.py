@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from common.jobs import TableFormat
-from common.query import Form
+from common.query import Form, Interval
 from common.version import ENGINE_VERSION
 from worker.compute import ValuesFrame
 from worker.market.bars import Floats
@@ -54,6 +54,11 @@ def _values_as_json(frame: ValuesFrame) -> bytes:
         "dates": frame.dates.tolist(),
         "values": dict(frame.outputs),
     }
+    if query.interval is not Interval.DAY:
+        answer["last_bar_final"] = frame.last_bar_final
+    if frame.history <= frame.lookback:
+        first = f"{query.indicator} with these parameters has its first value in row {frame.lookback + 1}"
+        answer["warnings"] = [f"{query.symbol} has {frame.history} rows to compute on; {first}"]
     if frame.ohlcv is not None:
         answer["ohlcv"] = _bars(frame.ohlcv)
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -1,6 +1,8 @@
 """The life of a worker's processes: the parent prepares what all share, each child makes its own connections."""
 
 import logging
+import subprocess
+import time
 from typing import Any
 
 import pandas  # noqa: F401, ICN001 - pyarrow loads it at its first conversion: here once for all children
@@ -12,7 +14,7 @@ from celery import Celery
 from common.errors import KalpiError
 from common.logs import configure
 from common.settings import Settings
-from worker.kernels import warm_up
+from worker import compiling
 from worker.market.store import MarketFile
 from worker.resources import Resources
 
@@ -21,6 +23,7 @@ log = structlog.get_logger()
 _settings: Settings | None = None
 _markets: MarketFile | None = None
 _resources: Resources | None = None
+_compiling: subprocess.Popen[bytes] | None = None
 
 
 def resources() -> Resources:
@@ -37,8 +40,11 @@ def configure_logs(**_: Any) -> None:  # noqa: ANN401 - Celery's signals pass wh
 
 
 def prepare(**_: Any) -> None:  # noqa: ANN401
-    """In the parent before it forks: maps the market and compiles the kernels, once for all children."""
-    global _settings, _markets  # noqa: PLW0603 - one process, one market
+    """In the parent before it forks: maps the market and loads the kernels, once for all children.
+
+    Where they have not been compiled yet, that goes on beside the work.
+    """
+    global _settings, _markets, _compiling  # noqa: PLW0603 - one process, one market
     _settings = Settings()
     configure_logs()
     _markets = MarketFile(_settings.market_dir)
@@ -47,7 +53,12 @@ def prepare(**_: Any) -> None:  # noqa: ANN401
     except KalpiError as error:
         log.error("worker_cannot_start", reason=str(error))  # noqa: TRY400 - the reason says it all
         raise SystemExit(1) from None
-    warm_up()
+    if compiling.are_compiled():
+        began = time.monotonic()
+        count = sum(1 for _ in compiling.load_all())
+        log.info("kernels_loaded", total=count, seconds=round(time.monotonic() - began, 2))
+    else:
+        _compiling = compiling.compile_beside()
     log.info("worker_prepared", data_version=market.data_version, symbols=len(market.manifest.symbols))
 
 
@@ -63,3 +74,10 @@ def disconnect(**_: Any) -> None:  # noqa: ANN401
     if _resources is not None:
         _resources.engine.dispose()
         _resources.cache.close()
+
+
+def finish(**_: Any) -> None:  # noqa: ANN401
+    """In the parent at its end."""
+    if _compiling is not None and _compiling.poll() is None:
+        _compiling.terminate()
+        _compiling.wait()

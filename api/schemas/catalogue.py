@@ -10,22 +10,28 @@ from common.tiers import TierName
 
 class Parameter(BaseModel):
     name: str
-    type: str = Field(description="int, float or choice.")
+    type: str = Field(description="int, float, bool, choice or source (a series of the bar or another indicator).")
     default: ParamValue
     min: int | float | None
     max: int | float | None
     choices: list[str] | None
+    unit: str | None
     description: str
 
 
 class OutputSeries(BaseModel):
     name: str
     description: str
+    unit: str | None = Field(description="What it is measured in; `price` means the unit of the source.")
+    min: float | None = Field(description="Bound it never goes below.")
+    max: float | None = Field(description="Bound it never goes above.")
+    gaps: bool = Field(description="Whether rows after the lookback may have no value.")
 
 
 class Indicator(BaseModel):
     name: str
     title: str
+    aliases: list[str] = Field(description="Other names it may be asked by.")
     family: str
     tier: TierName
     description: str
@@ -33,7 +39,7 @@ class Indicator(BaseModel):
     params: list[Parameter]
     outputs: list[OutputSeries]
     lookback: int = Field(description="Leading rows without a value, for the default parameters.")
-    stable_period: int = Field(description="Rows after which the seed weighs less than 1e-6.")
+    stable_period: int | None = Field(description="Rows after which the seed weighs less than 1e-6; null: always more.")
     references: list[str]
 
     @classmethod
@@ -41,6 +47,7 @@ class Indicator(BaseModel):
         return cls(
             name=spec.name,
             title=spec.title,
+            aliases=list(spec.aliases),
             family=spec.family,
             tier=spec.tier,
             description=spec.description,
@@ -53,11 +60,22 @@ class Indicator(BaseModel):
                     min=p.min,
                     max=p.max,
                     choices=list(p.choices) or None,
+                    unit=p.unit or None,
                     description=p.description,
                 )
                 for p in spec.params
             ],
-            outputs=[OutputSeries(name=o.name, description=o.description) for o in spec.outputs],
+            outputs=[
+                OutputSeries(
+                    name=o.name,
+                    description=o.description,
+                    unit=o.unit.name or None,
+                    min=o.low,
+                    max=o.high,
+                    gaps=o.gaps,
+                )
+                for o in spec.outputs
+            ],
             lookback=spec.lookback(spec.defaults),
             stable_period=spec.stable_period(spec.defaults),
             references=list(spec.references),

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
 from api.bounds import MAX_SERIES, MAX_SYMBOLS
-from common.catalogue import CATALOGUE
+from common.catalogue import ALIASES
 from common.jobs import JobState, TableFormat
 from common.query import Interval, Warmup
 
@@ -112,7 +112,7 @@ def _progress(row: Row[Any]) -> float:
     return round(share, 3)
 
 
-_VALUE = {"anyOf": [{"type": "integer"}, {"type": "number"}, {"type": "string"}]}
+_VALUE = {"anyOf": [{"type": "integer"}, {"type": "number"}, {"type": "string"}, {"type": "boolean"}]}
 
 _BODY: dict[str, Any] = {
     "type": "object",
@@ -135,7 +135,7 @@ _BODY: dict[str, Any] = {
                 "required": ["name"],
                 "additionalProperties": False,
                 "properties": {
-                    "name": {"type": "string", "enum": list(CATALOGUE)},
+                    "name": {"type": "string", "enum": list(ALIASES)},
                     "params": {
                         "description": "A list as a value is a grid: every combination becomes a series.",
                         "type": "object",

@@ -1,22 +1,61 @@
-"""The catalogue: every indicator there is, by name. A new family is one file and one line here."""
+"""The catalogue: every indicator there is. A new family is one file and one line here."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
-from common.catalogue import bands, momentum, moving_averages
-from common.catalogue.spec import IndicatorSpec
-from common.errors import NotFound
-
-_FAMILIES = (moving_averages, momentum, bands)
-
-CATALOGUE: Mapping[str, IndicatorSpec] = MappingProxyType(
-    {spec.name: spec for family in _FAMILIES for spec in family.SPECS}
+from common.catalogue import (
+    averages_adaptive,
+    averages_weighted,
+    bands,
+    candlesticks,
+    channels,
+    crossings,
+    cycles,
+    directional,
+    math_operators,
+    math_transform,
+    momentum,
+    moving_averages,
+    oscillators,
+    oscillators_bounded,
+    oscillators_filtered,
+    pivots,
+    price_transform,
+    rates,
+    regression,
+    statistics,
+    stops,
+    trends,
+    volatility,
+    volume_averages,
+    volume_flow,
 )
+from common.catalogue.registry import ALIASES, CATALOGUE, find, register
 
+__all__ = ["ALIASES", "CATALOGUE", "find"]
 
-def find(name: str) -> IndicatorSpec:
-    """The indicator called `name` (lower case). Raises NotFound with the nearest names."""
-    spec = CATALOGUE.get(name)
-    if spec is None:
-        raise NotFound("indicator", name, tuple(CATALOGUE))
-    return spec
+for _family in (
+    moving_averages,
+    averages_weighted,
+    averages_adaptive,
+    bands,
+    channels,
+    volatility,
+    stops,
+    momentum,
+    rates,
+    oscillators,
+    oscillators_bounded,
+    oscillators_filtered,
+    directional,
+    trends,
+    volume_flow,
+    volume_averages,
+    statistics,
+    regression,
+    price_transform,
+    math_transform,
+    math_operators,
+    crossings,
+    cycles,
+    pivots,
+    candlesticks,
+):
+    register(_family.SPECS)

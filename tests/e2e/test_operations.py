@@ -8,6 +8,7 @@ import httpx
 import psutil
 import pytest
 
+from common.catalogue import CATALOGUE
 from tests.stack import Stack
 
 NUMERICS = ("pandas", "numpy", "numba", "llvmlite", "pyarrow", "talib")
@@ -132,6 +133,7 @@ def test_every_path_of_the_document_is_served_and_every_error_is_a_problem(stack
             "/health/ready": {"get"},
             "/metrics": {"get"},
         }
+        contract |= {f"/v1/indicators/{name}/values": {"get"} for name in CATALOGUE}
         assert {path: set(methods) for path, methods in document["paths"].items()} == contract
         for path, methods in contract.items():
             concrete = path.replace("{name}", "sma").replace("{job_id}", "0" * 8)

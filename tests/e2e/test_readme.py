@@ -19,7 +19,7 @@ def _members(text: str) -> list[str]:
 
 
 def test_the_commands_work_one_after_the_other_and_print_what_is_shown(stack: Stack, tmp_path: Path) -> None:
-    assert len(COMMANDS) == 5
+    assert len(COMMANDS) == 6
     separator = "=" * 40
     script = f"\necho; echo {separator}\n".join(COMMANDS)
     # Where the stack of this test differs from that of `make run`: its address, its folder, its interpreter.
@@ -36,11 +36,13 @@ def test_the_commands_work_one_after_the_other_and_print_what_is_shown(stack: St
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    registered, values, tier, job, table = (part.strip() for part in done.stdout.split(separator))
+    registered, values, tier, chained, job, table = (part.strip() for part in done.stdout.split(separator))
     assert tier == "ada is premium now."
     for printed, shown in zip((registered, values, job), JSON_OUTPUTS, strict=True):
         json.loads(printed)
         assert _members(printed) == _members(shown)
+    for line in chained.splitlines():
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d(,-?\d+\.\d+){3}", line)
     assert json.loads(job)["status"] == "completed"
     assert json.loads(job)["series"]["failed"] == 0
     for line in table.splitlines():

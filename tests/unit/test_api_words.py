@@ -149,7 +149,7 @@ def test_unknown_names_come_with_the_nearest() -> None:
     assert refused.value.did_you_mean == ["BAJAJ-AUTO"]
     with pytest.raises(NotFound) as refused:
         _plan("symbol=M%26M", "rsj")
-    assert refused.value.did_you_mean[0] == "rsi"
+    assert "rsi" in refused.value.did_you_mean
 
 
 def test_every_word_changes_the_cache_key() -> None:

@@ -13,11 +13,11 @@ from common.tiers import TierName
 
 EVERY = pytest.mark.parametrize("spec", CATALOGUE.values(), ids=CATALOGUE)
 
-TIERS = {"sma": "free", "ema": "free", "rsi": "pro", "macd": "pro", "bbands": "premium"}
+TIERS = {"sma": "free", "ema": "free", "rsi": "pro", "macd": "pro"}
 
 
 def test_tiers_are_those_of_the_price_list() -> None:
-    assert {name: spec.tier for name, spec in CATALOGUE.items()} == {n: TierName(t) for n, t in TIERS.items()}
+    assert {spec.name: spec.tier for spec in CATALOGUE.values() if spec.tier != TierName.PREMIUM} == TIERS
 
 
 @EVERY
@@ -36,21 +36,27 @@ def test_a_spec_is_whole(spec: IndicatorSpec) -> None:
     for param in spec.params:
         assert param.read(param.default) == param.default
         assert param.description.endswith(".")
-        assert bool(param.choices) == (param.type == "choice")
+        assert bool(param.choices) == (param.type in {"choice", "source"})
+        assert (param.min is None) == (param.max is None) == (not param.is_number)
     assert all(output.description.endswith(".") for output in spec.outputs)
     for name in spec.inputs:
-        assert name in SOURCES or name in spec.defaults
+        assert name in SOURCES or name == "date" or name in {"source", "source2"} & set(spec.defaults)
+    assert [p.name for p in spec.params if p.type == "source"] == [n for n in spec.inputs if n.startswith("source")]
+    assert all(find(alias) is spec for alias in spec.aliases)
 
 
 @EVERY
 def test_defaults_are_a_valid_set(spec: IndicatorSpec) -> None:
     assert spec.read_params({}) == spec.defaults
-    assert 0 <= spec.lookback(spec.defaults) <= spec.stable_period(spec.defaults)
+    stable = spec.stable_period(spec.defaults)
+    assert spec.lookback(spec.defaults) >= 0
+    assert stable is None or spec.lookback(spec.defaults) <= stable
+    assert spec.lookahead(spec.defaults) is False
 
 
 @EVERY
 def test_text_and_json_read_alike(spec: IndicatorSpec) -> None:
-    as_text = {name: str(value) for name, value in spec.defaults.items()}
+    as_text = {n: str(v).lower() if isinstance(v, bool) else str(v) for n, v in spec.defaults.items()}
     assert spec.read_params(as_text) == spec.defaults
     assert list(spec.read_params(dict(reversed(as_text.items())))) == [p.name for p in spec.params]
 
@@ -105,6 +111,10 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("sma", {"period": float("nan")}, "period", "is not a whole number"),
     ("sma", {"source": "clsoe"}, "source", "did you mean 'close'?"),
     ("sma", {"source": 3}, "source", "3 is not one of open, high"),
+    ("ichimoku", {"lookahead": "yes"}, "lookahead", "'yes' is not true or false"),
+    ("ichimoku", {"lookahead": 1}, "lookahead", "1 is not true or false"),
+    ("vwap", {"anchor": "2024-02-30"}, "anchor", "'2024-02-30' is not one of"),
+    ("vwap", {"anchor": "moth"}, "anchor", "or a date YYYY-MM-DD; did you mean 'month'?"),
     ("sma", {"length": 10}, "length", "'length' is not a parameter of sma"),
     ("sma", {"perod": 10}, "perod", "did you mean 'period'?"),
     ("bbands", {"multiplier": "nan"}, "multiplier", "'nan' is not a number"),

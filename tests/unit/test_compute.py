@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from structlog.testing import capture_logs
 from common.catalogue import CATALOGUE
 from common.errors import DataError, KalpiError, NotFound
 from common.jobs import JobRequest, Series, TableFormat
-from common.query import IndicatorQuery, Warmup
+from common.query import IndicatorQuery, Interval, Warmup
 from worker import kernels
 from worker.compute import ValuesFrame, compute_table, compute_values, table_schema
 from worker.market.bars import FIELDS, Bars
@@ -25,6 +26,8 @@ from worker.market.store import Market
 
 END = date(2024, 6, 28)
 YOUNG = ["SYN002", "SYN005"]
+SOME = ["sma", "ema", "rsi", "macd", "bbands", "atr", "mfi", "vwap"]
+"""Indicators of one series and of several, with one output and with more, with the calendar as an input."""
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,14 @@ def whole(market: Market, symbol: str, source: str = "close") -> np.ndarray:
     return market.source_panel(place.block, source, [place.column])
 
 
+def of_kernel(market: Market, symbol: str, indicator: str, last_rows: int = 0) -> Sequence[np.ndarray]:
+    """With default parameters over all rows, or the last ones alone."""
+    spec = CATALOGUE[indicator]
+    names = [str(spec.defaults.get(name, name)) for name in spec.inputs]
+    inputs = [np.ascontiguousarray(whole(market, symbol, name)[-last_rows:]) for name in names]
+    return kernels.run(indicator, inputs, spec.defaults)
+
+
 def request(market: Market, names: Sequence[str], **more: Any) -> JobRequest:  # noqa: ANN401
     series = []
     for name in names:
@@ -75,7 +86,7 @@ def test_three_blocks(market: Market) -> None:
     assert len(market.blocks) == 3
 
 
-@pytest.mark.parametrize("indicator", CATALOGUE)
+@pytest.mark.parametrize("indicator", SOME)
 @pytest.mark.parametrize("symbol", ["SYN001", *YOUNG, "SYN006"])
 def test_a_frame_is_the_kernel_cut_to_the_window(market: Market, indicator: str, symbol: str) -> None:
     start = date(2024, 5, 1)
@@ -83,7 +94,7 @@ def test_a_frame_is_the_kernel_cut_to_the_window(market: Market, indicator: str,
     days = market.days(market.place(symbol)).astype("datetime64[D]")
     inside = (days >= np.datetime64(start)) & (days <= np.datetime64(END))
     np.testing.assert_array_equal(frame.dates, days[inside])
-    expected = kernels.run(indicator, [whole(market, symbol)], CATALOGUE[indicator].defaults)
+    expected = of_kernel(market, symbol, indicator)
     assert list(frame.outputs) == [output.name for output in CATALOGUE[indicator].outputs]
     for values, panel in zip(frame.outputs.values(), expected, strict=True):
         assert values.tobytes() == panel[inside, 0].tobytes()
@@ -91,9 +102,7 @@ def test_a_frame_is_the_kernel_cut_to_the_window(market: Market, indicator: str,
     assert frame.data_version == market.data_version
 
 
-@given(
-    st.integers(0, 365), st.integers(0, 365), st.sampled_from(sorted(CATALOGUE)), st.sampled_from(["SYN001", "SYN002"])
-)
+@given(st.integers(0, 365), st.integers(0, 365), st.sampled_from(SOME), st.sampled_from(["SYN001", "SYN002"]))
 @settings(max_examples=60, deadline=None)
 def test_a_value_does_not_depend_on_the_window(market: Market, a: int, b: int, indicator: str, symbol: str) -> None:
     start, end = (END - timedelta(days=d) for d in (max(a, b), min(a, b)))
@@ -105,11 +114,11 @@ def test_a_value_does_not_depend_on_the_window(market: Market, a: int, b: int, i
         assert values.tobytes() == full.outputs[name][rows].tobytes()
 
 
-@pytest.mark.parametrize("indicator", CATALOGUE)
+@pytest.mark.parametrize("indicator", SOME)
 def test_without_warmup_only_the_window_is_seen(market: Market, indicator: str) -> None:
     frame = answer(market, query("SYN001", indicator, date(2024, 3, 1), warmup=Warmup.NONE))
     rows = len(frame.dates)
-    expected = kernels.run(indicator, [whole(market, "SYN001")[-rows:].copy()], CATALOGUE[indicator].defaults)
+    expected = of_kernel(market, "SYN001", indicator, rows)
     for values, panel in zip(frame.outputs.values(), expected, strict=True):
         assert values.tobytes() == panel[:, 0].tobytes()
         assert np.isnan(values[: frame.lookback]).all()
@@ -126,7 +135,7 @@ def test_without_warmup_only_the_window_is_seen(market: Market, indicator: str) 
     ],
 )
 def test_outside_the_data_is_empty(market: Market, warmup: Warmup, start: date, end: date) -> None:
-    for indicator in CATALOGUE:
+    for indicator in SOME:
         frame = answer(market, query("SYN001", indicator, start, end=end, warmup=warmup, include_ohlcv=True))
         assert len(frame.dates) == 0
         assert frame.ohlcv is not None
@@ -145,7 +154,7 @@ def test_many_at_once_are_as_many_alone(market: Market) -> None:
     asked = [
         query(symbol, indicator, start, warmup=warmup)
         for symbol in market.manifest.symbols
-        for indicator in CATALOGUE
+        for indicator in SOME
         for start in (date(2024, 1, 1), date(2024, 6, 1))
         for warmup in Warmup
     ]
@@ -176,7 +185,7 @@ def test_a_wrong_query_is_its_own_answer(market: Market, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("warmup", Warmup)
 def test_a_table_holds_what_single_queries_answer(market: Market, warmup: Warmup) -> None:
-    asked = request(market, list(CATALOGUE), warmup=warmup, include_ohlcv=True)
+    asked = request(market, SOME, warmup=warmup, include_ohlcv=True)
     table, errors = compute_table(market, asked, asked.symbols[::-1])
     assert errors == []
     assert table.schema == table_schema(asked)
@@ -205,7 +214,7 @@ def test_no_value_is_null_never_nan(market: Market) -> None:
 
 
 def test_the_cut_into_parts_does_not_show(market: Market) -> None:
-    asked = request(market, list(CATALOGUE))
+    asked = request(market, SOME)
     together, _ = compute_table(market, asked, asked.symbols)
     parts = [compute_table(market, asked, [symbol])[0] for symbol in asked.symbols]
     plain = pa.schema(
@@ -219,11 +228,13 @@ def test_the_cut_into_parts_does_not_show(market: Market) -> None:
 
 @pytest.mark.parametrize("error", [MemoryError(), ValueError("secret"), DataError("/srv/secret is missing")])
 def test_a_failed_series_leaves_the_others(market: Market, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def broken(inputs: Any, params: Any, outputs: Any) -> None:  # noqa: ANN401
+    of_sma = kernels.KERNELS["sma"]
+
+    def broken(inputs: Any, params: Any, outputs: Any, scratch: Any) -> None:  # noqa: ANN401
         outputs[0][:] = 1.0
         if inputs[0].shape[1] == len(YOUNG):
             raise error
-        kernels.moving_averages.sma(inputs, params, outputs)
+        of_sma(inputs, params, outputs, scratch)
 
     asked = request(market, ["ema", "sma"])
     expected, _ = compute_table(market, asked, asked.symbols)
@@ -261,3 +272,103 @@ def test_a_symbol_that_is_gone(market: Market) -> None:
     empty, _ = compute_table(market, asked, ["GONE"])
     assert empty.num_rows == 0
     assert empty.schema == table_schema(asked)
+
+
+# --- chains
+
+
+CHAINS = [
+    ("sma", "rsi(14)", "rsi", {}, 0),
+    ("ema", "macd(5,10,3).histogram", "macd", {"fast_period": 5, "slow_period": 10, "signal_period": 3}, 2),
+    ("bbands", "obv", "obv", {}, 0),
+    ("rsi", "atr(7)", "atr", {"period": 7}, 0),
+]
+
+
+@pytest.mark.parametrize(("outer", "source", "inner", "params", "output"), CHAINS)
+def test_an_output_as_source(
+    market: Market,
+    *,
+    outer: str,
+    source: str,
+    inner: str,
+    params: dict[str, Any],
+    output: int,
+) -> None:
+    spec = CATALOGUE[inner]
+    first = query("SYN001", inner, params=params)
+    values = list(answer(market, first).outputs.values())[output]
+    lookback = spec.lookback(dict(first.params))
+    expected = kernels.run(outer, [values[lookback:, None].copy()], CATALOGUE[outer].defaults)
+    frame = answer(market, query("SYN001", outer, params={"source": source}))
+    assert frame.lookback == lookback + CATALOGUE[outer].lookback(CATALOGUE[outer].defaults)
+    for got, panel in zip(frame.outputs.values(), expected, strict=True):
+        assert np.isnan(got[: frame.lookback]).all()
+        assert np.isfinite(got[frame.lookback])
+        assert got[lookback:].tobytes() == panel[:, 0].tobytes()
+
+
+def test_a_chain_of_four(market: Market) -> None:
+    frame = answer(market, query("SYN001", "sma", params={"source": "ema(3,source=rsi(5,source=sma(4,source=obv)))"}))
+    assert frame.lookback == 19 + 2 + 5 + 3
+    (values,) = frame.outputs.values()
+    assert np.isnan(values[: frame.lookback]).all()
+    assert np.isfinite(values[frame.lookback :]).all()
+
+
+def test_sources_that_begin_at_different_rows(market: Market) -> None:
+    params = {"source": "sma(30)", "source2": "ema(5)", "period": 5}
+    frame = answer(market, query("SYN001", "correl", params=params))
+    (values,) = frame.outputs.values()
+    one, two = (answer(market, query("SYN001", n, params={"period": p})) for n, p in (("sma", 30), ("ema", 5)))
+    inputs = [np.ascontiguousarray(next(iter(f.outputs.values()))[29:, None]) for f in (one, two)]
+    (expected,) = kernels.run("correl", inputs, {**CATALOGUE["correl"].defaults, "period": 5})
+    assert values[29:].tobytes() == expected[:, 0].tobytes()
+    assert frame.lookback == 29 + CATALOGUE["correl"].lookback({"period": 5})
+
+
+def test_a_chain_in_a_table_is_the_chain_of_a_query(market: Market) -> None:
+    params = CATALOGUE["ema"].read_params({"source": "macd(5,10,3).signal"})
+    series = Series("chained", "ema", tuple(params.items()))
+    asked = JobRequest(tuple(market.manifest.symbols), (series,), date(2024, 1, 1), END, TableFormat.PARQUET)
+    table, errors = compute_table(market, asked, asked.symbols)
+    assert not errors
+    frame = table.to_pandas()
+    for symbol in asked.symbols:
+        single = answer(market, query(symbol, "ema", date(2024, 1, 1), params={"source": "macd(5,10,3).signal"}))
+        np.testing.assert_array_equal(frame.loc[frame["symbol"] == symbol, "chained"], single.outputs["ema"])
+
+
+# --- weeks and months
+
+
+@pytest.mark.parametrize("interval", [Interval.WEEK, Interval.MONTH])
+def test_other_intervals(market: Market, interval: Interval) -> None:
+    frame = answer(market, query("SYN001", "sma", params={"period": 3}, interval=interval, include_ohlcv=True))
+    bars = market.at(interval)
+    place = bars.place("SYN001")
+    np.testing.assert_array_equal(frame.dates, bars.days(place).astype("datetime64[D]"))
+    close = bars.panel(place.block, "close")[:, place.column]
+    np.testing.assert_allclose(frame.outputs["sma"][2:], (close[2:] + close[1:-1] + close[:-2]) / 3, rtol=1e-12)
+    assert frame.ohlcv is not None
+    np.testing.assert_array_equal(frame.ohlcv["close"], close)
+    assert frame.last_bar_final  # END is a Friday and the month's last day of trading
+
+
+def test_the_last_bar_of_an_open_month_is_marked(tmp_path: Path) -> None:
+    publish(generate(2, 1, date(2024, 6, 26)), tmp_path, {})
+    market = Market.open(tmp_path)
+    for interval in (Interval.WEEK, Interval.MONTH):
+        assert not answer(market, query("SYN001", "sma", interval=interval)).last_bar_final
+        assert answer(market, query("SYN001", "sma", interval=interval, end=date(2024, 6, 20))).last_bar_final
+    assert answer(market, query("SYN001", "sma")).last_bar_final
+
+
+def test_a_table_of_weeks(market: Market) -> None:
+    asked = request(market, ["sma", "macd"], interval=Interval.WEEK, start_date=date(2023, 1, 1))
+    table, errors = compute_table(market, asked, asked.symbols)
+    assert not errors
+    frame = table.to_pandas()
+    for symbol in asked.symbols:
+        single = answer(market, query(symbol, "sma", interval=Interval.WEEK))
+        np.testing.assert_array_equal(frame.loc[frame["symbol"] == symbol, "sma_20"], single.outputs["sma"])

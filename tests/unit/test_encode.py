@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 
 from common.catalogue import CATALOGUE
 from common.jobs import TableFormat
-from common.query import Form, IndicatorQuery
+from common.query import Form, IndicatorQuery, Interval
 from common.version import ENGINE_VERSION
 from worker.compute import ValuesFrame
 from worker.encode import encode_table, encode_values, read_part, write_part
@@ -43,7 +44,7 @@ def frame(values: Sequence[float], form: Form, indicator: str = "sma", bars: boo
     )
     outputs = {output.name: array for output in spec.outputs}
     volume = {"volume": np.arange(len(values)) + 1e6}
-    return ValuesFrame(query, "abc", 19, days, outputs, {**ohlcv, **volume} if bars else None)
+    return ValuesFrame(query, "abc", 19, days, outputs, 500, {**ohlcv, **volume} if bars else None)
 
 
 def test_json_says_what_the_contract_says() -> None:
@@ -62,6 +63,21 @@ def test_json_says_what_the_contract_says() -> None:
     assert answer["ohlcv"]["volume"][0] == 1_000_000
     assert isinstance(answer["ohlcv"]["volume"][0], int)
     assert "ohlcv" not in json.loads(encode_values(frame(AWKWARD, Form.JSON)))
+
+
+def test_a_longer_lookback_than_history_is_a_warning() -> None:
+    short = replace(frame([math.nan] * 3, Form.JSON), history=19)
+    (warning,) = json.loads(encode_values(short))["warnings"]
+    assert warning == "M&M has 19 rows to compute on; sma with these parameters has its first value in row 20"
+    assert "warnings" not in json.loads(encode_values(replace(short, history=20)))
+
+
+def test_weeks_and_months_say_whether_the_last_is_over() -> None:
+    daily = frame([1.0], Form.JSON)
+    assert "last_bar_final" not in json.loads(encode_values(daily))
+    for final in (True, False):
+        weekly = replace(daily, query=replace(daily.query, interval=Interval.WEEK), last_bar_final=final)
+        assert json.loads(encode_values(weekly))["last_bar_final"] is final
 
 
 def test_csv_says_what_the_contract_says() -> None:

@@ -45,6 +45,12 @@ def test_requests_come_back(change: dict[str, Any]) -> None:
     assert JobRequest.from_json(stored) == request(**change)
 
 
+def test_a_job_stored_before_an_indicator_gained_a_parameter_has_its_default() -> None:
+    stored = orjson.loads(orjson.dumps(request().to_json()))
+    del stored["series"][1]["params"]["signal_period"]
+    assert JobRequest.from_json(stored) == request()
+
+
 def test_every_state_is_live_or_ended() -> None:
     assert set(JobState) == LIVE | ENDED
     assert not LIVE & ENDED

@@ -1,163 +1,118 @@
-"""What must hold of every kernel, whatever the prices."""
+"""What windows and recurrences promise beyond the laws of the catalogue: no drift, no trace, no lost digits."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from common.catalogue import CATALOGUE
 from worker import kernels
+from worker.kernels.panels import Panel
+from worker.kernels.recurrences import exponential_average
+from worker.kernels.windows import rolling_max, rolling_mean, rolling_min, rolling_moments, rolling_sum
 
-PARAMS: dict[str, list[dict[str, Any]]] = {
-    "sma": [{"period": p} for p in (2, 3, 7, 20)],
-    "ema": [{"period": p} for p in (2, 3, 7, 20)],
-    "rsi": [{"period": p} for p in (2, 3, 7, 20)],
-    "macd": [
-        {"fast_period": 2, "slow_period": 3, "signal_period": 1},
-        {"fast_period": 3, "slow_period": 10, "signal_period": 5},
-        {"fast_period": 12, "slow_period": 26, "signal_period": 9},
-    ],
-    "bbands": [{"period": 2, "multiplier": 2.0}, {"period": 7, "multiplier": 0.0}, {"period": 20, "multiplier": 2.5}],
-}
-CASES = [(name, params) for name, several in PARAMS.items() for params in several]
-EVERY = pytest.mark.parametrize(("name", "params"), CASES)
-RECURRENCES = {"ema", "rsi", "macd"}
+PERIODS = [1, 2, 3, 7, 20, 89, 90]
 
 
-def walks(rows: int, symbols: int, seed: int = 0) -> np.ndarray:
+def walks(rows: int, symbols: int, seed: int = 0) -> Panel:
     steps = np.random.default_rng(seed).normal(0, 0.02, (rows, symbols))
     return np.ascontiguousarray(100 * np.exp(np.cumsum(steps, axis=0)))
 
 
-def run(name: str, x: np.ndarray, params: dict[str, Any]) -> list[np.ndarray]:
-    return list(kernels.run(name, [x], params))
-
-
-def assert_same_bits(left: list[np.ndarray], right: list[np.ndarray]) -> None:
-    for a, b in zip(left, right, strict=True):
-        assert np.ascontiguousarray(a).tobytes() == np.ascontiguousarray(b).tobytes()
+def run(name: str, x: Panel, **params: Any) -> Sequence[Panel]:  # noqa: ANN401
+    return kernels.run(name, [x], {**CATALOGUE[name].defaults, **params})
 
 
 def test_kernels_and_specs_match_one_to_one() -> None:
-    assert list(kernels.KERNELS) == list(CATALOGUE)
-    assert list(PARAMS) == list(CATALOGUE)
+    assert set(kernels.KERNELS) == set(CATALOGUE)
+    assert len(kernels.KERNELS) == sum(len(family.KERNELS) for family in kernels.FAMILIES)
+    assert len(kernels.COMPILED) >= 90
 
 
-@EVERY
-def test_leading_nans_are_the_lookback(name: str, params: dict[str, Any]) -> None:
-    lookback = CATALOGUE[name].lookback(params)
-    for rows in (1, lookback, lookback + 1, lookback + 2, 3 * lookback + 5):
-        outputs = run(name, walks(max(rows, 1), 3), params)
-        assert len(outputs) == len(CATALOGUE[name].outputs)
-        for out in outputs:
-            assert out.shape == (max(rows, 1), 3)
-            assert np.isnan(out[:lookback]).all()
-            assert np.isfinite(out[lookback:]).all()
+def of_window(function: Callable[[Panel, int, Panel], None]) -> Callable[[Panel, int], Panel]:
+    def call(x: Panel, period: int) -> Panel:
+        out = np.full_like(x, np.nan)
+        function(x, period, out)
+        out[: period - 1] = np.nan  # rows before the first window mean nothing
+        return out
+
+    return call
 
 
-@EVERY
-def test_no_rows_no_values(name: str, params: dict[str, Any]) -> None:
-    assert all(out.shape == (0, 2) for out in run(name, np.empty((0, 2)), params))
+WINDOWS: dict[str, tuple[Callable[[Panel, int], Panel], Callable[[Any], pd.DataFrame]]] = {
+    "mean": (of_window(rolling_mean), lambda window: window.mean()),
+    "sum": (of_window(rolling_sum), lambda window: window.sum()),
+    "max": (of_window(rolling_max), lambda window: window.max()),
+    "min": (of_window(rolling_min), lambda window: window.min()),
+    "deviation": (
+        of_window(lambda x, period, out: rolling_moments(x, period, np.zeros_like(x), out)),
+        lambda window: window.std(ddof=0),
+    ),
+}
 
 
-@EVERY
-@pytest.mark.parametrize("symbols", [2, 3, 8, 17, 64, 130])
-def test_many_symbols_are_as_many_single_ones(name: str, params: dict[str, Any], symbols: int) -> None:
-    x = walks(90, symbols, seed=symbols)
-    together = run(name, x, params)
-    for j in range(symbols):
-        alone = run(name, x[:, [j]].copy(), params)
-        assert_same_bits([out[:, j] for out in together], [out[:, 0] for out in alone])
+@pytest.mark.parametrize("period", PERIODS)
+@pytest.mark.parametrize("name", WINDOWS)
+def test_windows_as_pandas(name: str, period: int) -> None:
+    ours, theirs = WINDOWS[name]
+    x = walks(90, 5)
+    np.testing.assert_allclose(ours(x, period), theirs(pd.DataFrame(x).rolling(period)), rtol=1e-9, atol=1e-9)
 
 
-@EVERY
-def test_the_future_changes_nothing(name: str, params: dict[str, Any]) -> None:
-    x = walks(120, 4)
-    whole = run(name, x, params)
-    for rows in range(1, 120, 3):
-        assert_same_bits([out[:rows] for out in whole], run(name, x[:rows].copy(), params))
-        changed = x.copy()
-        changed[rows:] *= 3
-        assert_same_bits([out[:rows] for out in whole], [out[:rows] for out in run(name, changed, params)])
+@pytest.mark.parametrize("period", PERIODS)
+@pytest.mark.parametrize("name", WINDOWS)
+def test_windows_of_one_symbol_and_of_fewer_rows_have_the_same_bits(name: str, period: int) -> None:
+    ours, _ = WINDOWS[name]
+    x = walks(90, 17)
+    whole = ours(x, period)
+    for column in range(17):
+        assert ours(x[:, [column]], period).tobytes() == whole[:, [column]].tobytes()
+    for rows in range(1, 90, 4):
+        assert ours(x[:rows].copy(), period).tobytes() == whole[:rows].tobytes()
 
 
-@EVERY
-@given(exponent=st.integers(-30, 30), seed=st.integers(0, 1000))
-@settings(max_examples=15, deadline=None)
-def test_prices_in_other_units(name: str, params: dict[str, Any], exponent: int, seed: int) -> None:
-    """Powers of two scale exactly: averages and bands by the same factor, RSI not at all."""
-    x = walks(80, 2, seed)
-    factor = 2.0**exponent
-    of_output = 1.0 if name == "rsi" else factor
-    assert_same_bits([out * of_output for out in run(name, x, params)], run(name, x * factor, params))
-
-
-@EVERY
-def test_inputs_stay_and_outputs_may_be_used_again(name: str, params: dict[str, Any]) -> None:
-    x = walks(70, 5)
-    before = x.copy()
-    fresh = run(name, x, params)
-    used = [np.full(x.shape, 7.0) for _ in fresh]
-    kernels.run(name, [x], params, used)
-    assert_same_bits(fresh, used)
-    assert_same_bits([before], [x])
-
-
-@EVERY
-def test_constant_prices(name: str, params: dict[str, Any]) -> None:
-    x = np.full((100, 3), 0.1)
-    outputs = run(name, x, params)
-    lookback = CATALOGUE[name].lookback(params)
-    assert all(np.isfinite(out[lookback:]).all() for out in outputs)
-    if name in {"sma", "bbands"}:
-        assert all((out[lookback:] == 0.1).all() for out in outputs)
-    if name == "rsi":
-        assert (outputs[0][lookback:] == 0.0).all()
-
-
-@EVERY
-def test_nan_poisons_what_depends_on_it_and_nothing_else(name: str, params: dict[str, Any]) -> None:
-    x = walks(160, 3)
-    clean = run(name, x, params)
-    at = 75
-    x[at, 1] = np.nan
-    outputs = run(name, x, params)
-    for out, was in zip(outputs, clean, strict=True):
-        assert_same_bits([out[:, [0, 2]], out[:at]], [was[:, [0, 2]], was[:at]])
-        if name in RECURRENCES:
-            assert np.isnan(out[at:, 1]).all()
-        else:
-            period = params["period"]
-            assert np.isnan(out[at : at + period, 1]).all()
-            assert np.isfinite(out[at + period :, 1]).all()
+@pytest.mark.parametrize("period", PERIODS)
+def test_exponential_average_as_pandas_once_seeded(period: int) -> None:
+    x = walks(90, 3)
+    out = np.full_like(x, np.nan)
+    exponential_average(x, period, 2 / (period + 1), out)
+    seeded = pd.DataFrame(np.vstack([x[:period].mean(axis=0), x[period:]]))
+    expected = seeded.ewm(alpha=2 / (period + 1), adjust=False).mean()
+    np.testing.assert_allclose(out[period - 1 :], expected, rtol=1e-12)
+    in_place = x.copy()
+    exponential_average(in_place, period, 2 / (period + 1), in_place)
+    assert in_place[period - 1 :].tobytes() == out[period - 1 :].tobytes()
 
 
 @pytest.mark.parametrize("period", [2, 20, 200, 5000])
 def test_windows_do_not_drift(period: int) -> None:
     x = walks(100_000, 1, seed=3) + 1e4
-    (mean,) = run("sma", x, {"period": period})
-    upper, middle, _ = run("bbands", x, {"period": period, "multiplier": 1.0})
+    (mean,) = run("sma", x, period=period)
+    (total,) = run("sum", x, period=period)
+    upper, middle, _ = run("bbands", x, period=period, multiplier=1.0)
     for end in (period, 50_000, 77_777, 100_000):
         window = x[end - period : end, 0].astype(np.longdouble)
-        exact = window.mean()
-        assert abs(mean[end - 1, 0] / exact - 1) < 1e-13
+        assert abs(mean[end - 1, 0] / window.mean() - 1) < 1e-13
+        assert abs(total[end - 1, 0] / window.sum() - 1) < 1e-13
         assert (upper[end - 1, 0] - middle[end - 1, 0]) == pytest.approx(float(window.std()), rel=1e-9)
 
 
-def test_what_has_left_the_window_leaves_no_trace() -> None:
+@pytest.mark.parametrize("name", ["sma", "bbands", "stddev", "linearreg", "wma", "correl"])
+def test_what_has_left_the_window_leaves_no_trace(name: str) -> None:
     x = walks(200, 1)
     huge = x.copy()
     huge[50] = 1e18
-    for name, params in (("sma", {"period": 20}), ("bbands", {"period": 20, "multiplier": 2.0})):
-        was, now = run(name, x, params), run(name, huge, params)
-        assert_same_bits([out[80:] for out in was], [out[80:] for out in now])
+    inputs = CATALOGUE[name].inputs
+    was, now = (kernels.run(name, [y] * len(inputs), CATALOGUE[name].defaults) for y in (x, huge))
+    for before, after in zip(was, now, strict=True):
+        assert before[120:].tobytes() == after[120:].tobytes()
 
 
 def test_a_small_spread_on_a_high_level_keeps_its_digits() -> None:
     spread = np.random.default_rng(0).normal(0, 1e-3, (300, 1))
-    _, middle, lower = run("bbands", 1e6 + spread, {"period": 20, "multiplier": 1.0})
+    _, middle, lower = run("bbands", 1e6 + spread, multiplier=1.0)
     window = (1e6 + spread)[280:, 0].astype(np.longdouble)
     assert middle[-1, 0] - lower[-1, 0] == pytest.approx(float(window.std()), rel=1e-6)
 
@@ -165,12 +120,21 @@ def test_a_small_spread_on_a_high_level_keeps_its_digits() -> None:
 def test_the_middle_band_is_the_simple_average() -> None:
     x = walks(300, 5)
     for period in (2, 20, 99):
-        (mean,) = run("sma", x, {"period": period})
-        _, middle, _ = run("bbands", x, {"period": period, "multiplier": 2.0})
-        assert_same_bits([mean], [middle])
+        (mean,) = run("sma", x, period=period)
+        _, middle, _ = run("bbands", x, period=period)
+        assert mean.tobytes() == middle.tobytes()
 
 
 def test_rsi_at_its_ends() -> None:
     up = np.arange(1.0, 51.0)[:, None]
-    assert (run("rsi", up, {"period": 14})[0][14:] == 100).all()
-    assert (run("rsi", up[::-1].copy(), {"period": 14})[0][14:] == 0).all()
+    assert (run("rsi", up)[0][14:] == 100).all()
+    assert (run("rsi", up[::-1].copy())[0][14:] == 0).all()
+
+
+def test_read_only_inputs_and_outputs_used_again() -> None:
+    x = walks(70, 5)
+    fresh = run("macd", x)
+    x.flags.writeable = False
+    used = [np.full(x.shape, 7.0) for _ in fresh]
+    kernels.run("macd", [x[:]], CATALOGUE["macd"].defaults, used)
+    assert [panel.tobytes() for panel in fresh] == [panel.tobytes() for panel in used]

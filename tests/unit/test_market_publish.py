@@ -14,7 +14,7 @@ from common.errors import DataError, NotFound
 from worker.market import sample
 from worker.market.bars import FIELDS, Bars
 from worker.market.publish import publish, published_from
-from worker.market.store import BLOCK_WIDTH, Market, MarketFile
+from worker.market.store import Market, MarketFile, block_width
 from worker.market.versions import locked, prune
 
 END = date(2024, 6, 28)
@@ -55,9 +55,17 @@ def test_what_is_read_is_what_was_published(tmp_path: Path) -> None:
 
 
 def test_blocks_are_of_one_length_and_a_bounded_width(tmp_path: Path) -> None:
-    publish(make(BLOCK_WIDTH * 2 + 3), tmp_path, SOURCE)
+    bars = make(259)
+    publish(bars, tmp_path, SOURCE)
     blocks = Market.open(tmp_path).blocks
-    assert [len(block.symbols) for block in blocks] == [BLOCK_WIDTH, BLOCK_WIDTH, 3]
+    width = block_width(bars.rows // 259)
+    assert width == 128
+    assert [len(block.symbols) for block in blocks] == [width, width, 3]
+
+
+@pytest.mark.parametrize(("rows", "width"), [(1, 128), (756, 128), (1241, 72), (2520, 32), (100_000, 32)])
+def test_longer_blocks_are_narrower(rows: int, width: int) -> None:
+    assert block_width(rows) == width
 
 
 def test_sources(tmp_path: Path) -> None:

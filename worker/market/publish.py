@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from common.dataset import MANIFEST, Manifest, SymbolInfo
 from common.errors import DataError
 from worker.market.bars import FIELDS, Bars
-from worker.market.store import BLOCK_WIDTH, DAYS, INDEX, LAYOUT, open_version
+from worker.market.resample import resample
+from worker.market.store import DAYS, INDEX, LAYOUT, RESAMPLED, block_width, open_version
 from worker.market.versions import SCRATCH, clear_scratch, locked
 
 _EPOCH = date(1970, 1, 1)
@@ -56,7 +57,12 @@ def publish(bars: Bars, market_dir: Path, source: dict[str, Any]) -> Manifest:
         except DataError:
             building = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=market_dir))
             building.chmod(0o755)
-            _write_panels(bars, manifest, building)
+            _write_panels(bars, building)
+            for interval in RESAMPLED:
+                (building / interval).mkdir(mode=0o755)
+                _write_panels(resample(bars, interval), building / interval)
+            _write(building / MANIFEST, replace(manifest, source=MappingProxyType({})).to_json())
+            _sync_folder(building)
             shutil.rmtree(folder, ignore_errors=True)
             building.rename(folder)
         _replace(market_dir / MANIFEST, manifest.to_json())
@@ -92,15 +98,16 @@ def day_to_date(day: int) -> date:
     return _EPOCH + timedelta(days=day)
 
 
-def _write_panels(bars: Bars, manifest: Manifest, folder: Path) -> None:
-    """Write everything of one version into `folder`, on disk when this returns."""
+def _write_panels(bars: Bars, folder: Path) -> None:
+    """Write the panels of one interval into `folder`, on disk when this returns."""
     starts = bars.starts
     days, calendars = _calendars(bars)
     blocks = []
     rows_of_blocks: list[NDArray[np.int64]] = []
     for rows in sorted(set(bars.counts.tolist()), reverse=True):
         alike = np.flatnonzero(bars.counts == rows)
-        for members in np.split(alike, range(BLOCK_WIDTH, len(alike), BLOCK_WIDTH)):
+        width = block_width(rows)
+        for members in np.split(alike, range(width, len(alike), width)):
             blocks.append(
                 {
                     "rows": rows,
@@ -115,7 +122,6 @@ def _write_panels(bars: Bars, manifest: Manifest, folder: Path) -> None:
         _save(folder / f"{field}.npy", bars.columns[field][order])
     _save(folder / DAYS, days)
     _write(folder / INDEX, orjson.dumps({"layout": LAYOUT, "blocks": blocks}))
-    _write(folder / MANIFEST, replace(manifest, source=MappingProxyType({})).to_json())
     _sync_folder(folder)
 
 

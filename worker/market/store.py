@@ -6,8 +6,9 @@
         index.json                       {"layout", "blocks": [{"rows", "symbols", "calendars"}]}
         open.npy high.npy … volume.npy   float64 (cells,): the blocks one after the other
         days.npy                         int32 (days,): the distinct calendars one after the other
+        1w/ 1mo/                         index.json and panels of the weekly and monthly bars
 
-A block holds symbols that have the same number of rows (at most BLOCK_WIDTH of them), as a C-contiguous
+A block holds symbols that have the same number of rows (at most `block_width(rows)` of them), as a C-contiguous
 `(rows, symbols)` panel per field. Each symbol of a block has its calendar: the `rows` entries of `days` from its
 offset in `calendars` on.
 All files are memory-mapped read-only, so the processes of a machine share one copy.
@@ -16,6 +17,7 @@ All files are memory-mapped read-only, so the processes of a machine share one c
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import cast
 
 import numpy as np
@@ -24,16 +26,24 @@ from numpy.typing import NDArray
 
 from common.dataset import MANIFEST, Manifest, ManifestFile
 from common.errors import DataError
+from common.query import Interval
 from worker.market.bars import FIELDS, Days, Floats
 
-LAYOUT = 1
+LAYOUT = 2
 """Version of the files above; panels of another layout are published anew."""
-BLOCK_WIDTH = 64
-"""Symbols per block at most: a panel of some years of days and its results stay in a processor's own cache."""
 INDEX = "index.json"
 DAYS = "days.npy"
+RESAMPLED = (Interval.WEEK, Interval.MONTH)
+"""Intervals that are made of the daily bars and lie in folders of their names."""
 
 _KEPT_OPEN = 4
+_BLOCK_CELLS = 96 * 1024
+_NARROWEST, _WIDEST = 32, 128
+
+
+def block_width(rows: int) -> int:
+    """Symbols per block at most: so many that a panel stays in a processor's own cache, in whole vectors of 8."""
+    return min(max(_BLOCK_CELLS // rows // 8 * 8, _NARROWEST), _WIDEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +66,18 @@ class Place:
 
 
 class Market:
-    """One version of the market data, immutable. Arrays it gives out are read-only."""
+    """One version of the market data in bars of one interval, immutable. Arrays it gives out are read-only."""
 
-    def __init__(self, manifest: Manifest, blocks: Sequence[Block], cells: Mapping[str, Floats], days: Days) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        blocks: Sequence[Block],
+        cells: Mapping[str, Floats],
+        days: Days,
+        others: Mapping[Interval, "Market"] = MappingProxyType({}),
+    ) -> None:
         self.manifest = manifest
+        self._others = others
         self.blocks = tuple(blocks)
         self._cells = cells
         self._days = days
@@ -73,6 +91,10 @@ class Market:
     @property
     def data_version(self) -> str:
         return self.manifest.data_version
+
+    def at(self, interval: Interval) -> "Market":
+        """The same market in daily, weekly or monthly bars. Only of a market of daily ones."""
+        return self if interval is Interval.DAY else self._others[interval]
 
     def place(self, symbol: str) -> Place:
         """Raises NotFound with the nearest symbols."""
@@ -94,7 +116,8 @@ class Market:
     ) -> Floats:
         """Any of `common.catalogue.spec.SOURCES`, shape (rows, symbols) or (rows, len(columns)), C-contiguous.
 
-        The averages are those of TA-Lib: MEDPRICE, TYPPRICE, AVGPRICE, terms added in its order.
+        "date" is the days since 1970-01-01. The averages are those of TA-Lib (MEDPRICE, TYPPRICE, AVGPRICE), terms
+        added in its order.
         """
 
         def field(name: str) -> Floats:
@@ -103,6 +126,9 @@ class Market:
 
         if source in FIELDS:
             return field(source)
+        if source == "date":
+            chosen = range(len(block.symbols)) if columns is None else columns
+            return np.stack([self.days(Place(block, int(j))) for j in chosen], axis=1).astype(np.float64, order="C")
         total = field("high") + field("low")
         if source == "hl2":
             total /= 2.0
@@ -147,15 +173,21 @@ def open_version(market_dir: Path, data_version: str) -> Market:
     folder = market_dir / data_version
     try:
         manifest = Manifest.from_json((folder / MANIFEST).read_bytes())
-        index = orjson.loads((folder / INDEX).read_bytes())
-        if index["layout"] != LAYOUT:
-            raise DataError(f"panels in {folder} have layout {index['layout']}, not {LAYOUT}; publish the data again")
-        cells = {field: cast("Floats", _mapped(folder / f"{field}.npy")) for field in FIELDS}
-        days = cast("Days", _mapped(folder / DAYS))
+        others = {interval: _open_panels(folder / interval, manifest) for interval in RESAMPLED}
+        return _open_panels(folder, manifest, others)
     except FileNotFoundError as error:
         raise DataError(f"market data of version {data_version} is not in {market_dir}: no {error.filename}") from None
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise DataError(f"panels in {folder} cannot be read: {error}") from error
+
+
+def _open_panels(folder: Path, manifest: Manifest, others: Mapping[Interval, Market] = MappingProxyType({})) -> Market:
+    """Map the panels of one interval."""
+    index = orjson.loads((folder / INDEX).read_bytes())
+    if index["layout"] != LAYOUT:
+        raise DataError(f"panels in {folder} have layout {index['layout']}, not {LAYOUT}; publish the data again")
+    cells = {field: cast("Floats", _mapped(folder / f"{field}.npy")) for field in FIELDS}
+    days = cast("Days", _mapped(folder / DAYS))
     blocks = []
     start = 0
     for number, raw in enumerate(index["blocks"]):
@@ -163,10 +195,15 @@ def open_version(market_dir: Path, data_version: str) -> Market:
         start += raw["rows"] * len(raw["symbols"])
     if any(len(values) != start for values in cells.values()):
         raise DataError(f"panels in {folder} do not fit their index; publish the data again")
-    return Market(manifest, blocks, cells, days)
+    return Market(manifest, blocks, cells, days, others)
 
 
 def _mapped(path: Path) -> NDArray[np.float64] | NDArray[np.int32]:
-    """A plain read-only array over the mapped file."""
-    mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    return np.asarray(mapped)
+    """A plain read-only array over the mapped file.
+
+    Mapped as private and writable, so that kernels may view it as the one type they are compiled for; as nobody writes,
+    all processes share the pages.
+    """
+    mapped = np.asarray(np.load(path, mmap_mode="c", allow_pickle=False)).view(np.ndarray)
+    mapped.flags.writeable = False
+    return mapped

@@ -1,0 +1,126 @@
+"""Rates of change TA-Lib does not have, against plain formulations of what was published."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from common.catalogue import CATALOGUE
+from tests.oracles.bars import inputs_of, walk
+from worker import kernels
+
+Formula = Callable[[pd.Series, Mapping[str, Any]], list[pd.Series]]
+
+BARS = walk(320, 3, 29)
+
+
+def smoothed(x: pd.Series, period: int, alpha: float) -> pd.Series:
+    """Average that starts as the mean of the first `period` values and moves by `alpha` of the distance of each."""
+    known = x.dropna()
+    value = known.iloc[:period].mean()
+    values = [value]
+    for each in known.iloc[period:]:
+        value += alpha * (each - value)
+        values.append(value)
+    return pd.Series(values, index=known.index[period - 1 :]).reindex(x.index)
+
+
+def percent(x: pd.Series, period: int) -> pd.Series:
+    return 100 * (x / x.shift(period) - 1)
+
+
+def lag(x: pd.Series, p: Mapping[str, Any]) -> list[pd.Series]:
+    """Tulip's lag."""
+    return [x.shift(p["period"])]
+
+
+def percent_return(x: pd.Series, p: Mapping[str, Any]) -> list[pd.Series]:
+    """pandas-ta's percent_return."""
+    return [x.pct_change(p["period"])]
+
+
+def log_return(x: pd.Series, p: Mapping[str, Any]) -> list[pd.Series]:
+    """pandas-ta's log_return."""
+    return [np.log(x).diff(p["period"])]
+
+
+def roc_wb(x: pd.Series, p: Mapping[str, Any]) -> list[pd.Series]:
+    """Apirine (2021): bands at the root of the mean of the squares, as Stock.Indicators has them."""
+    roc = percent(x, p["period"])
+    band = np.sqrt((roc**2).rolling(p["deviation_period"]).mean())
+    return [roc, smoothed(roc, p["ema_period"], 2 / (p["ema_period"] + 1)), band, -band]
+
+
+def bias(x: pd.Series, p: Mapping[str, Any]) -> list[pd.Series]:
+    """pandas-ta's bias."""
+    period = p["period"]
+    mean = x.rolling(period).mean() if p["ma_type"] == "sma" else smoothed(x, period, 2 / (period + 1))
+    return [x / mean - 1]
+
+
+def kst(x: pd.Series, p: Mapping[str, Any]) -> list[pd.Series]:
+    """Pring (1992)."""
+    line = sum(n * percent(x, p[f"roc_period_{n}"]).rolling(p[f"sma_period_{n}"]).mean() for n in (1, 2, 3, 4))
+    return [line, line.rolling(p["signal_period"]).mean()]
+
+
+def pmo(x: pd.Series, p: Mapping[str, Any]) -> list[pd.Series]:
+    """Swenlin's, as StockCharts describes it: smoothing multipliers of 2 / period, and ten times the rate."""
+    once = smoothed(percent(x, 1), p["period"], 2 / p["period"])
+    line = smoothed(10 * once, p["smooth_period"], 2 / p["smooth_period"])
+    return [line, smoothed(line, p["signal_period"], 2 / (p["signal_period"] + 1))]
+
+
+def trixh(x: pd.Series, p: Mapping[str, Any]) -> list[pd.Series]:
+    """Hutson (1983), with the signal of Stock.Indicators and pandas-ta."""
+    for _ in range(3):
+        x = smoothed(x, p["period"], 2 / (p["period"] + 1))
+    line = percent(x, 1)
+    signal = line.rolling(p["signal_period"]).mean()
+    if p["signal_ma_type"] == "ema":
+        signal = smoothed(line, p["signal_period"], 2 / (p["signal_period"] + 1))
+    return [line, signal, line - signal]
+
+
+CASES: list[tuple[str, Mapping[str, Any], Formula]] = [
+    ("lag", {}, lag),
+    ("lag", {"period": 7}, lag),
+    ("percent_return", {}, percent_return),
+    ("percent_return", {"period": 20}, percent_return),
+    ("log_return", {}, log_return),
+    ("log_return", {"period": 20}, log_return),
+    ("roc_wb", {}, roc_wb),
+    ("roc_wb", {"period": 5, "ema_period": 30, "deviation_period": 4}, roc_wb),
+    ("bias", {}, bias),
+    ("bias", {"period": 5, "ma_type": "ema"}, bias),
+    ("kst", {}, kst),
+    ("kst", {"roc_period_1": 40, "sma_period_4": 2, "signal_period": 1}, kst),
+    ("pmo", {}, pmo),
+    ("pmo", {"period": 2, "smooth_period": 5, "signal_period": 3}, pmo),
+    ("trixh", {}, trixh),
+    ("trixh", {"period": 4, "signal_period": 6, "signal_ma_type": "ema"}, trixh),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "formula"), CASES)
+def test_as_published(name: str, given: Mapping[str, Any], formula: Formula) -> None:
+    spec = CATALOGUE[name]
+    params = spec.read_params(given)
+    results = kernels.run(name, inputs_of(spec, params, BARS), params)
+    lookback = spec.lookback(params)
+    for column in range(3):
+        expected = formula(pd.Series(BARS["close"][:, column]), params)
+        assert any(np.isnan(theirs.iloc[lookback - 1]) for theirs in expected), "the lookback is not the least"
+        for ours, theirs in zip(results, expected, strict=True):
+            np.testing.assert_allclose(ours[lookback:, column], theirs.iloc[lookback:], rtol=1e-9, atol=1e-12)
+
+
+def test_returns_where_there_are_none() -> None:
+    """A series may be below zero or zero: another indicator's output."""
+    x = np.array([[1.0], [0.0], [2.0], [-2.0], [-4.0]])
+    (logs,) = kernels.run("log_return", [x], {"period": 1, "source": "close"})
+    np.testing.assert_allclose(logs[:, 0], [np.nan, np.nan, np.nan, np.nan, np.log(2)])
+    (simple,) = kernels.run("percent_return", [x], {"period": 1, "source": "close"})
+    np.testing.assert_allclose(simple[:, 0], [np.nan, -1, 0, -2, 1])
