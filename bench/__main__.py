@@ -17,7 +17,7 @@ from bench.context import Bench, bench
 from bench.processes import environment
 from bench.report import Section, show
 
-BENCHMARKS = ("kernels", "memory", "cached", "cold", "job")
+BENCHMARKS = ("kernels", "catalogue", "memory", "cached", "cold", "job")
 """In the order they run, memory while the workers are fresh; each is a module with `run(bench) -> Section`."""
 
 
