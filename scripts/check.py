@@ -15,6 +15,7 @@ CHECKS = {
     "imports": [BIN / "lint-imports"],
     "locks": [sys.executable, "scripts/check_lock.py"],
     "settings": [sys.executable, "-m", "scripts.settings_table", "--check"],
+    "indicators": [sys.executable, "-m", "scripts.indicator_docs", "--check"],
     "lengths": [sys.executable, __file__, "--lengths"],
 }
 
@@ -35,7 +36,7 @@ def main() -> int:
         began = time.monotonic()
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         mark = "ok" if done.returncode == 0 else "FAILED"
-        print(f"{name:10}{mark:7}{time.monotonic() - began:5.1f} s", flush=True)
+        print(f"{name:12}{mark:7}{time.monotonic() - began:5.1f} s", flush=True)
         if done.returncode != 0:
             failed.append(name)
             print(f"{done.stdout}{done.stderr}".rstrip(), flush=True)
