@@ -42,7 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if kind in {"unit", "integration", "e2e"}:
             item.add_marker(kind)
         if kind in {"integration", "e2e"}:
-            item.add_marker(pytest.mark.usefixtures("compiled_kernels"))
+            assert isinstance(item, pytest.Function)
+            item.fixturenames.insert(0, "compiled_kernels")
 
 
 @pytest.fixture(scope="session")

@@ -62,9 +62,9 @@ def _bars(spec: IndicatorSpec) -> list[Panel]:
 
 
 def _stamp() -> Path | None:
-    """The file that says so; None where numba was given no folder of its own."""
+    """The file that says so; None where numba was given no folder of its own, or none that it would use."""
     folder = os.environ.get("NUMBA_CACHE_DIR")
-    if not folder:
+    if not folder or (Path(folder).exists() and not os.access(folder, os.W_OK)):
         return None
     digest = hashlib.blake2b(digest_size=12)
     for part in (numba.__version__, platform.python_version(), llvmlite.binding.get_host_cpu_name()):

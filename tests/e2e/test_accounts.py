@@ -10,6 +10,7 @@ import httpx
 import jwt
 import pytest
 
+from common.catalogue import CATALOGUE
 from tests.stack import Account, Stack, run_kalpi
 
 GOOD = "correct horse battery"
@@ -66,7 +67,7 @@ def test_unlimited_has_no_daily_headers(stack: Stack) -> None:
         me = client.get("/v1/me")
     assert me.json()["usage"]["limit"] is None
     assert me.json()["usage"]["remaining"] is None
-    assert me.json()["allowed"]["indicators"] == ["sma", "ema", "rsi", "macd", "bbands"]
+    assert me.json()["allowed"]["indicators"] == list(CATALOGUE)
     assert not [name for name in me.headers if "ratelimit" in name]
 
 

@@ -371,7 +371,8 @@ class TestWhoStartsIt:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(launcher), sys.executable, "-m", "cli", *words],
             cwd=ROOT,
-            env={**os.environ, "HOME": str(folder)},
+            env={name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+            | {"HOME": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
