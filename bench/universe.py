@@ -10,6 +10,7 @@ from common.catalogue import CATALOGUE
 from tests.oracles.bars import inputs_of, walk
 from tests.oracles.talib_calls import CALLS
 from worker import kernels
+from worker.kernels.panels import empty_panel
 from worker.market.store import block_width
 
 Floats = NDArray[np.float64]
@@ -22,7 +23,8 @@ class Universe:
     def __init__(self, symbols: int, rows: int) -> None:
         self.symbols, self.rows = symbols, rows
         width = block_width(rows)
-        self.blocks = [walk(rows, min(width, symbols - first), first) for first in range(0, symbols, width)]
+        made = (walk(rows, min(width, symbols - first), first) for first in range(0, symbols, width))
+        self.blocks = [{name: _as_stored(panel) for name, panel in block.items()} for block in made]
         self._columns: list[Bars] | None = None
         self._outputs: dict[int, list[Floats]] = {}
 
@@ -81,8 +83,15 @@ class Universe:
         width = block["close"].shape[1]
         held = self._outputs.setdefault(width, [])
         while len(held) < count:
-            held.append(np.empty((self.rows, width)))
+            held.append(empty_panel((self.rows, width)))
         return held[:count]
+
+
+def _as_stored(panel: Floats) -> Floats:
+    """Panels of a market file begin cache lines."""
+    stored = empty_panel(panel.shape)
+    stored[...] = panel
+    return stored
 
 
 def milliseconds(body: Callable[[], object], times: int) -> float:

@@ -15,6 +15,7 @@ from common.catalogue import chain, find
 from common.errors import DataError, KalpiError
 from common.jobs import JobRequest, SeriesError
 from common.query import IndicatorQuery, Interval, Warmup
+from worker.kernels.panels import empty_panel
 from worker.market.bars import FIELDS, Floats
 from worker.market.resample import is_final
 from worker.market.store import Block, Market, Place
@@ -274,7 +275,7 @@ def _fill(
         results.clear()
         for series in request.series:
             while len(results) < len(series.spec.outputs):
-                results.append(np.empty((seen.rows, len(chosen))))
+                results.append(empty_panel((seen.rows, len(chosen))))
             outputs = results[: len(series.spec.outputs)]
             try:
                 sources.run(series.spec, dict(series.params), outputs)

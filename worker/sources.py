@@ -8,7 +8,7 @@ import numpy as np
 from common.catalogue.chain import Link, link
 from common.catalogue.spec import SOURCES, IndicatorSpec, Params
 from worker import kernels
-from worker.kernels.panels import Panel
+from worker.kernels.panels import Panel, empty_panel
 from worker.market.store import Block, Market
 
 _KEPT = 8
@@ -37,7 +37,7 @@ class Sources:
         first = max(lookback for _, lookback in inputs)
         panels = [panel[first:] for panel, _ in inputs]
         if outputs is None:
-            outputs = [np.empty(inputs[0][0].shape) for _ in spec.outputs]
+            outputs = [empty_panel(inputs[0][0].shape) for _ in spec.outputs]
         # The bars have a value in each row; a chain may have none here and there.
         kernels.run(spec.name, panels, params, [out[first:] for out in outputs], complete=first == 0)
         for out in outputs:

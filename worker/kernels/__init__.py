@@ -36,7 +36,7 @@ from worker.kernels import (
     volume_flow,
 )
 from worker.kernels.gaps import compute_around_gaps, has_gap
-from worker.kernels.panels import Kernel, Panel, Scratch
+from worker.kernels.panels import Kernel, Panel, Scratch, empty_panel
 
 FAMILIES = (
     moving_averages,
@@ -98,7 +98,7 @@ class Computation:
         `complete` says that no input has a NaN, so that nobody has to look. Raises whatever the kernel raises.
         """
         if outputs is None:
-            outputs = [np.empty(inputs[0].shape) for _ in range(self._outputs)]
+            outputs = [empty_panel(inputs[0].shape) for _ in range(self._outputs)]
         if complete or not any(map(has_gap, inputs)):
             self._compute(inputs, outputs)
         else:

@@ -158,19 +158,10 @@ def _distance_in_deviations(x: Panel, period: int, unit: float, out: Panel) -> N
 @njit(cache=True, nogil=True, error_model="numpy")
 def _percent_off(x: Panel, line: Panel, out: Panel) -> None:
     """Distance of `x` from `line` in percent of `x`; 0 where that is 0."""
-    rows, width = x.shape
-    if width == 1:
-        _percent_off_row(x.ravel(), line.ravel(), out.ravel())
-        return
-    for t in range(rows):
-        _percent_off_row(x[t], line[t], out[t])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _percent_off_row(x: Row, line: Row, out: Row) -> None:
-    for i in range(len(x)):
-        off = 100.0 * ((x[i] - line[i]) / x[i])
-        out[i] = 0.0 if x[i] == 0.0 else off
+    values, lines, results = x.ravel(), line.ravel(), out.ravel()
+    for i in range(results.size):
+        off = 100.0 * ((values[i] - lines[i]) / values[i])
+        results[i] = 0.0 if values[i] == 0.0 else off
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

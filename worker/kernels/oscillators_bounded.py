@@ -12,6 +12,7 @@ from worker.kernels import momentum, ranks
 from worker.kernels.arithmetic import fused, larger, smaller
 from worker.kernels.moving_averages import average
 from worker.kernels.panels import Kernel, Panel, Scratch
+from worker.kernels.ranges import place_in_range
 from worker.kernels.ultimate_oscillator import ultosc
 from worker.kernels.volatility import ratio
 from worker.kernels.windows import rolling_max, rolling_mean, rolling_min
@@ -32,15 +33,20 @@ def kdj(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: S
     """Stochastic and how far its first line is ahead of its second (TA-Lib KDJ)."""
     k, d, j = outputs
     _smoothed_place(inputs, p, k, d, j, scratch)
-    np.subtract(k, d, out=j)
-    j *= 2.0
-    j += k
+    _ahead(k, d, j)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _ahead(k: Panel, d: Panel, out: Panel) -> None:
+    first, second, third = k.ravel(), d.ravel(), out.ravel()
+    for i in range(third.size):
+        third[i] = (first[i] - second[i]) * 2.0 + first[i]
 
 
 def _smoothed_place(inputs: Sequence[Panel], p: Params, k: Panel, d: Panel, raw: Panel, scratch: Scratch) -> None:
     high, low, close = inputs
     window, smooth, kind = int(p["k_period"]), int(p["smooth_period"]), str(p["smooth_ma_type"])
-    _place_in_range(high, low, close, window, 0, raw, k)
+    place_in_range(high, low, close, window, 0, raw, k)
     begin = window - 1
     average(kind, raw[begin:], smooth, k[begin:], scratch)
     begin += ma_lookback(kind, smooth)
@@ -66,14 +72,14 @@ def _place_and_average(
 ) -> None:
     k, d = outputs
     window = int(p["k_period"])
-    _place_in_range(high, low, x, window, 0, k, d)
+    place_in_range(high, low, x, window, 0, k, d)
     average(str(p["d_ma_type"]), k[window - 1 :], int(p["d_period"]), d[window - 1 :], scratch)
 
 
 def willr(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: Scratch) -> None:
     """Distance from the top of the range (TA-Lib WILLR)."""
     high, low, close = inputs
-    _place_in_range(high, low, close, int(p["period"]), 1, outputs[0], scratch.panel())
+    place_in_range(high, low, close, int(p["period"]), 1, outputs[0], scratch.panel())
 
 
 def cmo(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], _scratch: Scratch) -> None:
@@ -119,79 +125,6 @@ def connors_rsi(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], sc
     ranks.percentrank((steps[1:],), {"period": int(p["rank_period"])}, (part[1:],), scratch)
     out += part
     out *= 1.0 / 3.0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _place_in_range(high: Panel, low: Panel, x: Panel, period: int, from_top: int, out: Panel, least: Panel) -> None:
-    """Distance of `x` from the bottom (or the top) of the window's range, in percent of the range.
-
-    Extremes are found stretch by stretch as in `windows.py`: those of the stretch before, the tail's, wait in `out` and
-    `least`. What it writes before row period - 1 means nothing.
-    """
-    rows, width = x.shape
-    if width == 1:
-        _extremes_of_one(high.ravel(), low.ravel(), period, out.ravel(), least.ravel())
-        _place(x.ravel(), from_top, out.ravel(), least.ravel())
-        return
-    top, bottom = np.empty(width), np.empty(width)
-    for start in range(0, rows, period):
-        end = min(start + period, rows)
-        top[:] = -np.inf
-        bottom[:] = np.inf
-        for t in range(start - 1, max(start - period, -1), -1):
-            for j in range(width):
-                top[j] = larger(high[t, j], top[j])
-                bottom[j] = smaller(low[t, j], bottom[j])
-            if t + period - 1 < end:
-                out[t + period - 1] = top
-                least[t + period - 1] = bottom
-        if end == start + period:
-            out[end - 1] = -np.inf
-            least[end - 1] = np.inf
-        top[:] = -np.inf
-        bottom[:] = np.inf
-        for t in range(start, end):
-            for j in range(width):
-                top[j] = larger(high[t, j], top[j])
-                out[t, j] = larger(top[j], out[t, j])
-            for j in range(width):
-                bottom[j] = smaller(low[t, j], bottom[j])
-                least[t, j] = smaller(bottom[j], least[t, j])
-            _place(x[t], from_top, out[t], least[t])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _extremes_of_one(high: Row, low: Row, period: int, most: Row, least: Row) -> None:
-    """Highest and lowest values of each window of one symbol."""
-    rows = len(high)
-    for start in range(0, rows, period):
-        end = min(start + period, rows)
-        top, bottom = -np.inf, np.inf
-        for t in range(start - 1, max(start - period, -1), -1):
-            top, bottom = larger(high[t], top), smaller(low[t], bottom)
-            if t + period - 1 < end:
-                most[t + period - 1], least[t + period - 1] = top, bottom
-        if end == start + period:
-            most[end - 1], least[end - 1] = -np.inf, np.inf
-        top, bottom = -np.inf, np.inf
-        for t in range(start, end):
-            top, bottom = larger(high[t], top), smaller(low[t], bottom)
-            most[t], least[t] = larger(top, most[t]), smaller(bottom, least[t])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _place(x: Row, from_top: int, most: Row, least: Row) -> None:
-    """Turn `most`, the top of the range, into the place; 0 where the range is nothing beside its ends."""
-    if from_top:
-        for i in range(len(x)):
-            span = most[i] - least[i]
-            place = 100.0 * ((x[i] - most[i]) / span)
-            most[i] = 0.0 if span <= _NOTHING * (abs(most[i]) + abs(least[i])) else place
-        return
-    for i in range(len(x)):
-        span = most[i] - least[i]
-        place = 100.0 * ((x[i] - least[i]) / span)
-        most[i] = 0.0 if span <= _NOTHING * (abs(most[i]) + abs(least[i])) else place
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -21,13 +21,25 @@ _SHAPES = 16
 """Shapes a buffer remembers; making a view costs as much as a pass over one symbol."""
 
 
+_LINE = 64
+"""Bytes of a cache line, and of a vector: one that straddles two lines costs two loads."""
+
+
+def empty_panel(shape: tuple[int, ...]) -> Panel:
+    """A panel whose content is arbitrary and whose first cell begins a cache line, which numpy's own do not."""
+    cells = shape[0] * shape[1]
+    buffer = np.empty(cells + _LINE // 8)
+    start = -buffer.__array_interface__["data"][0] % _LINE // 8
+    return buffer[start : start + cells].reshape(shape)
+
+
 class _Buffer:
     """Memory that is looked at in one shape or another."""
 
     __slots__ = ("_cells", "_views")
 
     def __init__(self) -> None:
-        self._cells = np.empty(0)
+        self._cells = empty_panel((0, 0)).reshape(0)
         self._views: dict[tuple[int, ...], Panel] = {}
 
     def panel(self, shape: tuple[int, ...]) -> Panel:
@@ -35,7 +47,7 @@ class _Buffer:
         if view is None:
             cells = shape[0] * shape[1]
             if self._cells.size < cells:
-                self._cells = np.empty(cells)
+                self._cells = empty_panel((cells, 1)).reshape(cells)
                 self._views.clear()
             if len(self._views) == _SHAPES:
                 self._views.clear()

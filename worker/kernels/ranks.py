@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 
 from common.catalogue.spec import Params
-from worker.kernels.arithmetic import larger, smaller
+from worker.kernels.arithmetic import chosen, larger, smaller
 from worker.kernels.panels import Panel, Scratch
 
 _BLOCK = 512
@@ -112,12 +112,14 @@ def _shares_below(x: Panel, period: int, out: Panel) -> None:
             three = values[here - (back - 2) * width : here - (back - 2) * width + cells]
             four = values[here - (back - 3) * width : here - (back - 3) * width + cells]
             for i in range(cells):
-                limit = now[i]
-                below = count[i] + (one[i] < limit) + (two[i] < limit) + (three[i] < limit)
-                count[i] = below + (four[i] < limit)
+                limit, below = now[i], count[i]
+                below = chosen(one[i] < limit, below + 1.0, below)
+                below = chosen(two[i] < limit, below + 1.0, below)
+                below = chosen(three[i] < limit, below + 1.0, below)
+                count[i] = chosen(four[i] < limit, below + 1.0, below)
         for back in range(period - period % 4 + 1, period + 1):
             then = values[here - back * width : here - back * width + cells]
             for i in range(cells):
-                count[i] += then[i] < now[i]
+                count[i] = chosen(then[i] < now[i], count[i] + 1.0, count[i])
         for i in range(cells):
             results[here + i] = count[i] / period * 100.0

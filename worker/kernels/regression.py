@@ -100,28 +100,57 @@ def _line(x: Panel, period: int, level: float, offset: float, out: Panel) -> Non
             continue
         total[:] = 0.0
         moment[:] = 0.0
-        for t in range(start - 1, max(start - period, -1), -1):
-            row = float(t - start)
-            near = level / period - steep * (t - start + 0.5 * (period - 1))
-            for j in range(width):
-                distance = x[t, j] - x[start, j]
-                total[j] += distance
-                moment[j] += row * distance
-            if t + period - 1 < end:
+        if start:
+            for t in range(start - 1, end - period, -1):
+                row = float(t - start)
                 for j in range(width):
-                    out[t + period - 1, j] = near * total[j] + steep * moment[j]
+                    distance = x[t, j] - x[start, j]
+                    total[j] += distance
+                    moment[j] += row * distance
+            latest, earliest = min(start - 1, end - period), start - period + 1
+            for t in range(latest, earliest, -2):  # two rows at once: entering a loop costs as much as a part of it
+                row = float(t - start)
+                near = level / period - steep * (t - start + 0.5 * (period - 1))
+                next_near = level / period - steep * (t - 1 - start + 0.5 * (period - 1))
+                for j in range(width):
+                    one, two = x[t, j] - x[start, j], x[t - 1, j] - x[start, j]
+                    first, turn = total[j] + one, moment[j] + row * one
+                    second, next_turn = first + two, turn + (row - 1.0) * two
+                    out[t + period - 1, j] = near * first + steep * turn
+                    out[t + period - 2, j] = next_near * second + steep * next_turn
+                    total[j] = second
+                    moment[j] = next_turn
+            if (latest - earliest) % 2 == 0:
+                row = float(earliest - start)
+                near = level / period - steep * (earliest - start + 0.5 * (period - 1))
+                for j in range(width):
+                    distance = x[earliest, j] - x[start, j]
+                    one, turn = total[j] + distance, moment[j] + row * distance
+                    out[earliest + period - 1, j] = near * one + steep * turn
         if end == start + period:
             out[end - 1] = 0.0
         total[:] = 0.0
         moment[:] = 0.0
-        for t in range(start, end):
+        for t in range(start, end - 1, 2):
             row = float(t - start)
             near = level / period - steep * (t - start - 0.5 * (period - 1))
+            next_near = level / period - steep * (t + 1 - start - 0.5 * (period - 1))
             for j in range(width):
-                distance = x[t, j] - x[start, j]
-                total[j] += distance
-                moment[j] += row * distance
-                out[t, j] = out[t, j] + (near * total[j] + steep * moment[j]) + level * x[start, j]
+                base = x[start, j]
+                one, two = x[t, j] - base, x[t + 1, j] - base
+                first, turn = total[j] + one, moment[j] + row * one
+                second, next_turn = first + two, turn + (row + 1.0) * two
+                out[t, j] = out[t, j] + (near * first + steep * turn) + level * base
+                out[t + 1, j] = out[t + 1, j] + (next_near * second + steep * next_turn) + level * base
+                total[j] = second
+                moment[j] = next_turn
+        if (end - start) % 2:
+            row = float(end - 1 - start)
+            near = level / period - steep * (end - 1 - start - 0.5 * (period - 1))
+            for j in range(width):
+                distance = x[end - 1, j] - x[start, j]
+                one, turn = total[j] + distance, moment[j] + row * distance
+                out[end - 1, j] = out[end - 1, j] + (near * one + steep * turn) + level * x[start, j]
 
 
 KERNELS: Mapping[str, Kernel] = {

@@ -1,4 +1,4 @@
-"""Moments, entropy and persistence of windows, and how two series move together.
+"""Moments, entropy and persistence of windows.
 
 Deviations are taken from a window's own mean, or sums are put together from tails and heads of stretches (see
 windows.py) of distances from a value of the window: neither cancels.
@@ -13,6 +13,7 @@ from numba import njit
 
 from common.catalogue.spec import Params
 from worker.kernels.arithmetic import larger, smaller
+from worker.kernels.correlation import beta, correl
 from worker.kernels.math_transform import drop_infinities
 from worker.kernels.panels import Kernel, Panel, Scratch
 from worker.kernels.ranks import median, percentile, percentrank
@@ -44,11 +45,92 @@ def stddev(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch
 
 def var(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: Scratch) -> None:
     """Variance (TA-Lib VAR)."""
-    (out,), period = outputs, int(p["period"])
-    rolling_moments(inputs[0], period, scratch.panel(), out)
-    np.square(out, out=out)
-    if p["convention"] == "sample":
-        out *= period / (period - 1)
+    period = int(p["period"])
+    weight = 1.0 / (period - 1 if p["convention"] == "sample" else period)
+    _variance(inputs[0], period, weight, outputs[0], scratch.panel())
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _variance(x: Panel, period: int, weight: float, out: Panel, work: Panel) -> None:
+    """`weight` times the sum of squared distances from the mean, as `windows.rolling_moments`, but without means.
+
+    Sums are in `work` until a window is complete, those of squares in `out`.
+    """
+    rows, width = x.shape
+    share = 1.0 / period
+    total, square = np.zeros(width), np.zeros(width)
+    work[:period] = 0.0
+    out[:period] = 0.0
+    for start in range(0, rows, period):
+        end = min(start + period, rows)
+        if width == 1:
+            # The heads of the windows that end here and the tails of the next stretch's, so that sums need not wait.
+            a = b = tail = tail_square = 0.0
+            base, next_base = x[start, 0], x[min(end, rows - 1), 0]
+            if end + period <= rows:
+                work[end + period - 1, 0] = out[end + period - 1, 0] = 0.0
+            for i in range(end - start):
+                distance = x[start + i, 0] - base
+                a += distance
+                b += distance * distance
+                work[start + i, 0] += a
+                out[start + i, 0] += b
+                if end < rows and i < period - 1:
+                    into = min(end + period - 2 - i, rows - 1)
+                    distance = x[end - 1 - i, 0] - next_base
+                    tail += distance
+                    tail_square += distance * distance
+                    work[into, 0], out[into, 0] = tail, tail_square
+            continue
+        if start:
+            total[:] = 0.0
+            square[:] = 0.0
+            for t in range(start - 1, end - period, -1):
+                for j in range(width):
+                    distance = x[t, j] - x[start, j]
+                    total[j] += distance
+                    square[j] += distance * distance
+            latest, earliest = min(start - 1, end - period), start - period + 1
+            for t in range(latest, earliest, -2):  # two rows at once: entering a loop costs as much as a part of it
+                for j in range(width):
+                    one, two = x[t, j] - x[start, j], x[t - 1, j] - x[start, j]
+                    first, first_square = total[j] + one, square[j] + one * one
+                    second, second_square = first + two, first_square + two * two
+                    work[t + period - 1, j] = first
+                    work[t + period - 2, j] = second
+                    out[t + period - 1, j] = first_square
+                    out[t + period - 2, j] = second_square
+                    total[j] = second
+                    square[j] = second_square
+            if (latest - earliest) % 2 == 0:
+                for j in range(width):
+                    distance = x[earliest, j] - x[start, j]
+                    work[earliest + period - 1, j] = total[j] + distance
+                    out[earliest + period - 1, j] = square[j] + distance * distance
+            if end == start + period:
+                work[end - 1] = 0.0
+                out[end - 1] = 0.0
+        total[:] = 0.0
+        square[:] = 0.0
+        for t in range(start, end - 1, 2):
+            for j in range(width):
+                one, two = x[t, j] - x[start, j], x[t + 1, j] - x[start, j]
+                first, first_square = total[j] + one, square[j] + one * one
+                second, second_square = first + two, first_square + two * two
+                s, next_s = work[t, j] + first, work[t + 1, j] + second
+                out[t, j] = larger((out[t, j] + first_square) - s * s * share, 0.0) * weight
+                out[t + 1, j] = larger((out[t + 1, j] + second_square) - next_s * next_s * share, 0.0) * weight
+                total[j] = second
+                square[j] = second_square
+        if (end - start) % 2:
+            for j in range(width):
+                distance = x[end - 1, j] - x[start, j]
+                s, whole = work[end - 1, j] + (total[j] + distance), out[end - 1, j] + (square[j] + distance * distance)
+                out[end - 1, j] = larger(whole - s * s * share, 0.0) * weight
+    if width == 1:
+        sums, squares = work.ravel(), out.ravel()
+        for t in range(rows):
+            squares[t] = larger(squares[t] - sums[t] * sums[t] * share, 0.0) * weight
 
 
 def stderr(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: Scratch) -> None:
@@ -131,8 +213,17 @@ def _mean_of_deviations(x: Panel, mean: Panel, period: int, power: int, out: Pan
         for back in range(period - 1, -1, -1):
             then = values[here - back * width : here - back * width + cells]
             if power == 1:
-                for i in range(cells):
-                    total[i] += abs(then[i] - middle[i])
+                if back % 4 == 3:  # noqa: PLR2004 - four rows at once: adding takes less than loading
+                    two = values[here - (back - 1) * width : here - (back - 1) * width + cells]
+                    three = values[here - (back - 2) * width : here - (back - 2) * width + cells]
+                    four = values[here - (back - 3) * width : here - (back - 3) * width + cells]
+                    for i in range(cells):
+                        mean = middle[i]
+                        pair = abs(then[i] - mean) + abs(two[i] - mean)
+                        total[i] += pair + (abs(three[i] - mean) + abs(four[i] - mean))
+                elif back >= period - period % 4:
+                    for i in range(cells):
+                        total[i] += abs(then[i] - middle[i])
             elif power == 3:  # noqa: PLR2004
                 for i in range(cells):
                     distance = then[i] - middle[i]
@@ -164,137 +255,6 @@ def entropy(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratc
     np.log2(total, out=total)
     np.subtract(total, out, out=out)
     drop_infinities(out)
-
-
-def correl(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: Scratch) -> None:
-    """Pearson's correlation coefficient (TA-Lib CORREL)."""
-    x, y = inputs
-    _moving_together(x, y, int(p["period"]), 0.0, True, outputs[0], scratch.panel())
-
-
-def beta(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: Scratch) -> None:
-    """Slope of the second series' relative changes over the first one's (TA-Lib BETA)."""
-    (x, y), (out,) = inputs, outputs
-    _beta(x, y, int(p["period"]), out[1:], scratch.panel()[1:], scratch.panel()[1:], scratch.panel())
-
-
-_NOTHING = 1e-14
-"""TA-Lib's zero (TA_EPSILON), of prices and of the squared changes of a window."""
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _beta(x: Panel, y: Panel, period: int, out: Panel, changes_x: Panel, changes_y: Panel, work: Panel) -> None:
-    _relative_changes(x, changes_x)
-    _relative_changes(y, changes_y)
-    _moving_together(changes_x, changes_y, period, _NOTHING, False, out, work)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _relative_changes(x: Panel, out: Panel) -> None:
-    """(x - before) / before of the rows that have one before; 0 where that is 0."""
-    values, change = x.ravel(), out.ravel()
-    before, now = values[: change.size], values[x.shape[1] :]
-    for i in range(change.size):
-        divisor = before[i]
-        quotient = (now[i] - divisor) / divisor
-        change[i] = 0.0 if abs(divisor) < _NOTHING else quotient
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _moving_together(
-    x: Panel, y: Panel, period: int, nothing: float, correlation: bool, out: Panel, work: Panel
-) -> None:
-    """Correlation of x and y in each window, or the slope of y over x; 0 where there is nothing to divide by.
-
-    For one stretch after the other, `work` takes the five sums of the windows that end there, of distances from its
-    first values.
-    """
-    rows, width = x.shape
-    most = 1.0 if correlation else np.inf
-    size = period * width
-    sums = work.ravel()[: 5 * size] if 5 * size <= work.size else np.empty(5 * size)
-    sum_x, sum_y, sum_xx = sums[:size], sums[size : 2 * size], sums[2 * size : 3 * size]
-    sum_xy, sum_yy = sums[3 * size : 4 * size], sums[4 * size :]
-    state = np.zeros((5, width))
-    of_x, of_y, of_xx, of_xy, of_yy = state[0], state[1], state[2], state[3], state[4]
-    results = out.ravel()
-    for start in range(0, rows, period):
-        end = min(start + period, rows)
-        if start == 0:
-            sums[:] = 0.0
-        if width == 1:
-            base, level = x[start, 0], y[start, 0]
-            a = b = aa = ab = bb = 0.0
-            for t in range(start - 1, max(start - period, -1), -1):
-                far, high = x[t, 0] - base, y[t, 0] - level
-                a += far
-                b += high
-                aa += far * far
-                ab += far * high
-                bb += high * high
-                i = t + period - 1 - start
-                sum_x[i], sum_y[i], sum_xx[i], sum_xy[i], sum_yy[i] = a, b, aa, ab, bb
-            a = b = aa = ab = bb = 0.0
-            i = period - 1
-            sum_x[i] = sum_y[i] = sum_xx[i] = sum_xy[i] = sum_yy[i] = 0.0
-            for t in range(start, end):
-                far, high = x[t, 0] - base, y[t, 0] - level
-                a += far
-                b += high
-                aa += far * far
-                ab += far * high
-                bb += high * high
-                i = t - start
-                sum_x[i] += a
-                sum_y[i] += b
-                sum_xx[i] += aa
-                sum_xy[i] += ab
-                sum_yy[i] += bb
-        else:
-            state[:] = 0.0
-            for t in range(start - 1, max(start - period, -1), -1):
-                row = (t + period - 1 - start) * width
-                for j in range(width):
-                    far = x[t, j] - x[start, j]
-                    of_x[j] += far
-                    of_xx[j] += far * far
-                for j in range(width):
-                    high = y[t, j] - y[start, j]
-                    of_y[j] += high
-                    of_yy[j] += high * high
-                for j in range(width):
-                    of_xy[j] += (x[t, j] - x[start, j]) * (y[t, j] - y[start, j])
-                for kind in range(5):
-                    kept, of = sums[kind * size + row :], state[kind]
-                    for j in range(width):
-                        kept[j] = of[j]
-            state[:] = 0.0
-            for kept in (sum_x, sum_y, sum_xx, sum_xy, sum_yy):
-                kept[size - width :] = 0.0
-            for t in range(start, end):
-                row = (t - start) * width
-                for j in range(width):
-                    far = x[t, j] - x[start, j]
-                    of_x[j] += far
-                    of_xx[j] += far * far
-                for j in range(width):
-                    high = y[t, j] - y[start, j]
-                    of_y[j] += high
-                    of_yy[j] += high * high
-                for j in range(width):
-                    of_xy[j] += (x[t, j] - x[start, j]) * (y[t, j] - y[start, j])
-                for kind in range(5):
-                    kept, of = sums[kind * size + row :], state[kind]
-                    for j in range(width):
-                        kept[j] += of[j]
-        found = results[start * width : end * width]
-        for i in range(found.size):
-            a, b = sum_x[i], sum_y[i]
-            alone = period * sum_xx[i] - a * a
-            other = period * sum_yy[i] - b * b
-            divisor = np.sqrt(larger(alone, 0.0) * larger(other, 0.0)) if correlation else alone
-            quotient = larger(smaller((period * sum_xy[i] - a * b) / divisor, most), -most)
-            found[i] = quotient if divisor > nothing else 0.0
 
 
 def hurst(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: Scratch) -> None:

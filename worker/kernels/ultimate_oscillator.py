@@ -88,21 +88,38 @@ def _window_sum(x: Panel, period: int, out: Panel) -> None:
     """Plain sum of each window, of values that are not negative: nothing cancels; see `windows.py`."""
     rows, width = x.shape
     total = np.empty(width)
+    out[:period] = 0.0
     for start in range(0, rows, period):
         end = min(start + period, rows)
+        if start:
+            total[:] = 0.0
+            for t in range(start - 1, end - period - 1, -1):
+                for j in range(width):
+                    total[j] += x[t, j]
+            out[end - 1] = total
+            t = end - 2
+            while t > start:  # two rows at once, here and below: entering a loop costs as much as a part of it
+                for j in range(width):
+                    tail = out[t + 1, j] + x[t - period + 1, j]
+                    out[t, j] = tail
+                    out[t - 1, j] = tail + x[t - period, j]
+                t -= 2
+            if t == start:
+                for j in range(width):
+                    out[t, j] = out[t + 1, j] + x[t - period + 1, j]
         total[:] = 0.0
-        for t in range(start - 1, max(start - period, -1), -1):
+        t = start
+        while t < end - 1:
             for j in range(width):
-                total[j] += x[t, j]
-            if t + period - 1 < end:
-                out[t + period - 1] = total
-        if end == start + period:
-            out[end - 1] = 0.0
-        total[:] = 0.0
-        for t in range(start, end):
+                first = total[j] + x[t, j]
+                second = first + x[t + 1, j]
+                out[t, j] += first
+                out[t + 1, j] += second
+                total[j] = second
+            t += 2
+        if t < end:
             for j in range(width):
-                total[j] += x[t, j]
-                out[t, j] += total[j]
+                out[t, j] += total[j] + x[t, j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
