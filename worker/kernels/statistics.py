@@ -17,7 +17,7 @@ from worker.kernels.correlation import beta, correl
 from worker.kernels.math_transform import drop_infinities
 from worker.kernels.panels import Kernel, Panel, Scratch
 from worker.kernels.ranks import median, percentile, percentrank
-from worker.kernels.windows import rolling_mean, rolling_moments, rolling_sum
+from worker.kernels.windows import rolling_mean, rolling_moments, rolling_sum, rolling_variance
 
 _LEAST = float(np.finfo(np.float64).tiny)
 """In place of a deviation of 0, where what is divided by it is 0 too."""
@@ -47,90 +47,7 @@ def var(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: S
     """Variance (TA-Lib VAR)."""
     period = int(p["period"])
     weight = 1.0 / (period - 1 if p["convention"] == "sample" else period)
-    _variance(inputs[0], period, weight, outputs[0], scratch.panel())
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _variance(x: Panel, period: int, weight: float, out: Panel, work: Panel) -> None:
-    """`weight` times the sum of squared distances from the mean, as `windows.rolling_moments`, but without means.
-
-    Sums are in `work` until a window is complete, those of squares in `out`.
-    """
-    rows, width = x.shape
-    share = 1.0 / period
-    total, square = np.zeros(width), np.zeros(width)
-    work[:period] = 0.0
-    out[:period] = 0.0
-    for start in range(0, rows, period):
-        end = min(start + period, rows)
-        if width == 1:
-            # The heads of the windows that end here and the tails of the next stretch's, so that sums need not wait.
-            a = b = tail = tail_square = 0.0
-            base, next_base = x[start, 0], x[min(end, rows - 1), 0]
-            if end + period <= rows:
-                work[end + period - 1, 0] = out[end + period - 1, 0] = 0.0
-            for i in range(end - start):
-                distance = x[start + i, 0] - base
-                a += distance
-                b += distance * distance
-                work[start + i, 0] += a
-                out[start + i, 0] += b
-                if end < rows and i < period - 1:
-                    into = min(end + period - 2 - i, rows - 1)
-                    distance = x[end - 1 - i, 0] - next_base
-                    tail += distance
-                    tail_square += distance * distance
-                    work[into, 0], out[into, 0] = tail, tail_square
-            continue
-        if start:
-            total[:] = 0.0
-            square[:] = 0.0
-            for t in range(start - 1, end - period, -1):
-                for j in range(width):
-                    distance = x[t, j] - x[start, j]
-                    total[j] += distance
-                    square[j] += distance * distance
-            latest, earliest = min(start - 1, end - period), start - period + 1
-            for t in range(latest, earliest, -2):  # two rows at once: entering a loop costs as much as a part of it
-                for j in range(width):
-                    one, two = x[t, j] - x[start, j], x[t - 1, j] - x[start, j]
-                    first, first_square = total[j] + one, square[j] + one * one
-                    second, second_square = first + two, first_square + two * two
-                    work[t + period - 1, j] = first
-                    work[t + period - 2, j] = second
-                    out[t + period - 1, j] = first_square
-                    out[t + period - 2, j] = second_square
-                    total[j] = second
-                    square[j] = second_square
-            if (latest - earliest) % 2 == 0:
-                for j in range(width):
-                    distance = x[earliest, j] - x[start, j]
-                    work[earliest + period - 1, j] = total[j] + distance
-                    out[earliest + period - 1, j] = square[j] + distance * distance
-            if end == start + period:
-                work[end - 1] = 0.0
-                out[end - 1] = 0.0
-        total[:] = 0.0
-        square[:] = 0.0
-        for t in range(start, end - 1, 2):
-            for j in range(width):
-                one, two = x[t, j] - x[start, j], x[t + 1, j] - x[start, j]
-                first, first_square = total[j] + one, square[j] + one * one
-                second, second_square = first + two, first_square + two * two
-                s, next_s = work[t, j] + first, work[t + 1, j] + second
-                out[t, j] = larger((out[t, j] + first_square) - s * s * share, 0.0) * weight
-                out[t + 1, j] = larger((out[t + 1, j] + second_square) - next_s * next_s * share, 0.0) * weight
-                total[j] = second
-                square[j] = second_square
-        if (end - start) % 2:
-            for j in range(width):
-                distance = x[end - 1, j] - x[start, j]
-                s, whole = work[end - 1, j] + (total[j] + distance), out[end - 1, j] + (square[j] + distance * distance)
-                out[end - 1, j] = larger(whole - s * s * share, 0.0) * weight
-    if width == 1:
-        sums, squares = work.ravel(), out.ravel()
-        for t in range(rows):
-            squares[t] = larger(squares[t] - sums[t] * sums[t] * share, 0.0) * weight
+    rolling_variance(inputs[0], period, weight, scratch.panel(), outputs[0])
 
 
 def stderr(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: Scratch) -> None:

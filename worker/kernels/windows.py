@@ -130,75 +130,69 @@ def mean_of_means(x: Panel, inner: int, outer: int, between: Panel, out: Panel) 
     rolling_mean(between[inner - 1 :], outer, out[inner - 1 :])
 
 
+_VARIANCE, _DEVIATION, _BANDS = 0, 1, 2
+
+
+def rolling_variance(x: Panel, period: int, weight: float, mean: Panel, out: Panel) -> None:
+    """Mean of each window, with the bits of `rolling_mean`, and `weight` times its squared distances from it."""
+    _moments(x, period, _VARIANCE, weight, 1.0, mean, out, out)
+
+
 def rolling_moments(x: Panel, period: int, mean: Panel, deviation: Panel) -> None:
-    """Mean and population standard deviation of each window; `mean` has the bits of `rolling_mean`."""
-    _moments(x, period, 0.0, mean, deviation, mean[:0])
+    """Mean of each window, with the bits of `rolling_mean`, and population standard deviation."""
+    _moments(x, period, _DEVIATION, 1.0 / period, 1.0, mean, deviation, deviation)
 
 
 def rolling_bands(x: Panel, period: int, multiplier: float, middle: Panel, upper: Panel, lower: Panel) -> None:
     """Mean of each window, and lines at `multiplier` population standard deviations above and below it."""
-    _moments(x, period, multiplier, middle, upper, lower)
+    _moments(x, period, _BANDS, 1.0 / period, multiplier, middle, upper, lower)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _moments(x: Panel, period: int, multiplier: float, mean: Panel, deviation: Panel, lower: Panel) -> None:
-    """Mean and deviation; where `lower` has rows, lines above (in `deviation`) and below the mean instead.
-
-    `mean` and `deviation` hold the sums over tails until a window is complete.
-    """
+def _moments(
+    x: Panel, period: int, what: int, weight: float, multiplier: float, mean: Panel, out: Panel, lower: Panel
+) -> None:
+    """Mean and, by `what`, variance, deviation or bands. Sums over tails wait in `mean` and `out` for their heads."""
     rows, width = x.shape
     if rows < period:
         return
-    weight = 1.0 / period
-    bands = lower.shape[0] > 0
-    total, square = np.zeros(width), np.zeros(width)
-    mean[: period - 1] = 0.0
-    deviation[: period - 1] = 0.0
-    for start in range(0, rows, period):
+    share = 1.0 / period
+    if width == 1:
+        _moments_of_one(x, period, weight, mean, out)
+    else:
+        total, square = np.zeros(width), np.zeros(width)
+        mean[: period - 1] = 0.0
+        out[: period - 1] = 0.0
+    for start in range(0, rows if width > 1 else 0, period):
         end = min(start + period, rows)
-        if width == 1:
-            base, a, b = x[start, 0], 0.0, 0.0
-            if start:
-                for t in range(start - 1, end - period - 1, -1):
-                    distance = x[t, 0] - base
-                    a += distance
-                    b += distance * distance
-            mean[end - 1, 0] = a
-            deviation[end - 1, 0] = b
-            if start:
-                for t in range(end - 2, start - 1, -1):
-                    distance = x[t - period + 1, 0] - base
-                    a += distance
-                    b += distance * distance
-                    mean[t, 0] = a
-                    deviation[t, 0] = b
-            a = b = 0.0
-            for t in range(start, end):
-                distance = x[t, 0] - base
-                a += distance
-                b += distance * distance
-                s = mean[t, 0] + a
-                deviation[t, 0] = ((deviation[t, 0] + b) - s * s * weight) * weight
-                mean[t, 0] = s * weight + base
-            continue
-        total[:] = 0.0
-        square[:] = 0.0
         if start:
+            total[:] = 0.0
+            square[:] = 0.0
             for t in range(start - 1, end - period, -1):
                 for j in range(width):
                     distance = x[t, j] - x[start, j]
                     total[j] += distance
                     square[j] += distance * distance
-            for t in range(min(start - 1, end - period), start - period, -1):
+            latest, earliest = min(start - 1, end - period), start - period + 1
+            for t in range(latest, earliest, -2):
                 for j in range(width):
-                    distance = x[t, j] - x[start, j]
-                    total[j] += distance
-                    square[j] += distance * distance
-                    mean[t + period - 1, j] = total[j]
-                    deviation[t + period - 1, j] = square[j]
+                    one, two = x[t, j] - x[start, j], x[t - 1, j] - x[start, j]
+                    first, first_square = total[j] + one, square[j] + one * one
+                    second, second_square = first + two, first_square + two * two
+                    mean[t + period - 1, j] = first
+                    mean[t + period - 2, j] = second
+                    out[t + period - 1, j] = first_square
+                    out[t + period - 2, j] = second_square
+                    total[j] = second
+                    square[j] = second_square
+            if (latest - earliest) % 2 == 0:
+                for j in range(width):
+                    distance = x[earliest, j] - x[start, j]
+                    mean[earliest + period - 1, j] = total[j] + distance
+                    out[earliest + period - 1, j] = square[j] + distance * distance
         if end == start + period:
             mean[end - 1] = 0.0
-            deviation[end - 1] = 0.0
+            out[end - 1] = 0.0
         total[:] = 0.0
         square[:] = 0.0
         for t in range(start, end):
@@ -207,23 +201,54 @@ def _moments(x: Panel, period: int, multiplier: float, mean: Panel, deviation: P
                 total[j] += distance
                 square[j] += distance * distance
                 s = mean[t, j] + total[j]
-                deviation[t, j] = ((deviation[t, j] + square[j]) - s * s * weight) * weight
-                mean[t, j] = s * weight + x[start, j]
-            if bands:
+                out[t, j] = larger((out[t, j] + square[j]) - s * s * share, 0.0) * weight
+                mean[t, j] = s * share + x[start, j]
+            # While the row is at hand; a root in the loop above would keep it from running as vectors.
+            if what == _BANDS:
                 for j in range(width):
-                    reach = np.sqrt(larger(deviation[t, j], 0.0)) * multiplier
-                    deviation[t, j] = mean[t, j] + reach
+                    reach = np.sqrt(out[t, j]) * multiplier
+                    out[t, j] = mean[t, j] + reach
                     lower[t, j] = mean[t, j] - reach
-            else:
+            elif what == _DEVIATION:
                 for j in range(width):
-                    deviation[t, j] = np.sqrt(larger(deviation[t, j], 0.0))
+                    out[t, j] = np.sqrt(out[t, j])
     if width == 1:
-        # The roots last and all in a row, so that they too run as vectors.
-        for t in range(rows):
-            reach = np.sqrt(larger(deviation[t, 0], 0.0))
-            deviation[t, 0] = mean[t, 0] + reach * multiplier if bands else reach
-            if bands:
+        for t in range(rows if what != _VARIANCE else 0):
+            reach = np.sqrt(out[t, 0])
+            out[t, 0] = mean[t, 0] + reach * multiplier if what == _BANDS else reach
+            if what == _BANDS:
                 lower[t, 0] = mean[t, 0] - reach * multiplier
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _moments_of_one(x: Panel, period: int, weight: float, mean: Panel, out: Panel) -> None:
+    """Mean and variance by the same operations on one column; the stretch that may be cut short comes last."""
+    rows, share = len(x), 1.0 / period
+    sums, squares = np.zeros(period), np.zeros(period)
+    for start in range(0, rows, period):
+        end = min(start + period, rows)
+        stretch, means, variances = x[start:end, 0], mean[start:end, 0], out[start:end, 0]
+        base, total, square = stretch[0], 0.0, 0.0
+        for i in range(end - start):
+            distance = stretch[i] - base
+            total += distance
+            square += distance * distance
+            means[i] = sums[i] + total
+            variances[i] = squares[i] + square
+        for i in range(end - start):
+            s = means[i]
+            variances[i] = larger(variances[i] - s * s * share, 0.0) * weight
+            means[i] = s * share + base
+        if end == rows:
+            break
+        base, total, square = x[end, 0], 0.0, 0.0
+        for i in range(period - 1, 0, -1):
+            distance = stretch[i] - base
+            total += distance
+            square += distance * distance
+            sums[i - 1] = total
+            squares[i - 1] = square
+        sums[period - 1] = squares[period - 1] = 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
