@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from api.schemas.problem import Problem
-from api.schemas.values import COMPONENTS, indicator_paths
+from api.schemas.values import COMPONENTS, VALUES_SCHEMA, indicator_paths
 
 _REFERENCE = "#/components/schemas/{model}"
 
@@ -37,6 +37,12 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 """Responses of every route that serves clients."""
 
+_NAMED_PROBLEMS = {f"problem_{status}": response for status, response in PROBLEMS.items()}
+
+
+def _named_problem(status: int | str) -> dict[str, str]:
+    return {"$ref": f"#/components/responses/problem_{status}"}
+
 
 def install(app: FastAPI) -> None:
     """Makes `app` serve this document. It is put together when it is first asked for."""
@@ -46,11 +52,10 @@ def install(app: FastAPI) -> None:
             document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
             problem = Problem.model_json_schema(ref_template=_REFERENCE)
             parts = problem.pop("$defs")
-            document["components"]["schemas"] |= {**parts, Problem.__name__: problem}
-            document["components"] |= COMPONENTS
-            problems = {str(status): response for status, response in PROBLEMS.items()}
+            document["components"]["schemas"] |= {**parts, Problem.__name__: problem, "Values": VALUES_SCHEMA}
+            document["components"] |= {**COMPONENTS, "responses": {**COMPONENTS["responses"], **_NAMED_PROBLEMS}}
             for path, item in indicator_paths():
-                item["get"]["responses"] |= problems
+                item["get"]["responses"] |= {str(status): _named_problem(status) for status in PROBLEMS}
                 document["paths"][path] = item
             app.openapi_schema = document
         return app.openapi_schema

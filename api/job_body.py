@@ -13,7 +13,7 @@ import orjson
 
 from api.bounds import MAX_CELLS, MAX_ERRORS, MAX_SERIES, MAX_SYMBOLS
 from common.catalogue import chain, find
-from common.catalogue.spec import IndicatorSpec, ParamValue, unknown_name
+from common.catalogue.spec import IndicatorSpec, ParamValue, shown_value, unknown_name
 from common.dataset import Manifest, SymbolInfo
 from common.errors import FieldError, InvalidParameters, NotFound
 from common.jobs import JobRequest, Series, TableFormat
@@ -22,7 +22,6 @@ from common.tiers import TIERS, Tier, rank_for_date
 
 _FIELDS = ("symbols", "indicators", "start_date", "end_date", "interval", "warmup", "include_ohlcv", "format")
 _INDICATOR_FIELDS = ("name", "params", "as")
-_DAYS_IN_A_BAR = {Interval.DAY: 1, Interval.WEEK: 5, Interval.MONTH: 21}
 _LABEL = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -100,7 +99,7 @@ def read_job(body: bytes, manifest: Manifest, tier: Tier) -> JobPlan:
     _check_columns(series, include_ohlcv, faults)
     faults.raise_if_any()
     days = sum(_rows(manifest.symbols[name], request.start_date, end_date) for name in symbols)
-    rows = round(days / _DAYS_IN_A_BAR[request.interval])
+    rows = round(days / request.interval.days)
     if rows * len(request.columns) > MAX_CELLS:
         raise InvalidParameters.one(
             ("body",), f"asks for about {rows * len(request.columns):,} cells; a job may have {MAX_CELLS:,}"
@@ -247,7 +246,7 @@ def _combine(
         except InvalidParameters as error:
             faults.add_all(error.errors)
             continue
-        name = spec.label(params) if label is None else "_".join([label, *(_shown(params[v]) for v in varied)])
+        name = spec.label(params) if label is None else "_".join([label, *(shown_value(params[v]) for v in varied)])
         found.append(Series(name, spec.name, tuple(params.items())))
     return found
 
@@ -300,10 +299,6 @@ def _rows(info: SymbolInfo, start: date, end: date) -> int:
         return 0
     span = (info.last_date - info.first_date).days + 1
     return round(info.rows * ((last - first).days + 1) / span)
-
-
-def _shown(value: ParamValue) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _kind(value: object) -> str:

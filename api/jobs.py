@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, insert, text
 from api import metrics
 from api.admission import seconds_left
 from api.job_body import JobPlan
+from api.job_warnings import warnings_of
 from api.publisher import Message
 from api.state import Services
 from common.broker import PART
@@ -37,7 +38,7 @@ _STATUS = "CASE WHEN j.expires_at <= now() THEN 'expired' ELSE j.status END"
 _SHOWN = f"""
 SELECT j.id, {_STATUS} AS status, j.created_at, j.started_at, j.completed_at, j.expires_at, j.format,
        j.cost, j.refunded, j.series_completed, j.series_failed, j.parts_total, j.parts_ended,
-       j.result_file, j.result_bytes, j.result_etag, failed.errors
+       j.result_file, j.result_bytes, j.result_etag, j.request -> 'warnings' AS warnings, failed.errors
 FROM jobs j
 LEFT JOIN LATERAL (
     SELECT jsonb_agg(error) AS errors FROM (
@@ -136,9 +137,9 @@ async def submit_query(services: Services, query: IndicatorQuery, standing: Stan
 
 def make_draft(request: JobRequest, manifest: Manifest, part_cells: int) -> Draft:
     """The parts of a job: each about `part_cells` rows × columns."""
-    rows = {symbol: manifest.find(symbol).rows for symbol in request.symbols}
+    rows = {symbol: max(1, manifest.find(symbol).rows // request.interval.days) for symbol in request.symbols}
     parts = cut(request.symbols, rows, len(request.columns), part_cells)
-    return Draft(request, manifest.data_version, parts)
+    return Draft(replace(request, warnings=warnings_of(request, manifest)), manifest.data_version, parts)
 
 
 def record_job(connection: Connection, job_id: UUID, draft: Draft, user_id: int, charged_on: date) -> None:

@@ -36,6 +36,7 @@ class Plan:
     form: Form
     as_of: date
     data_version: str
+    last_date: date  # of the symbol
 
     @property
     def rank(self) -> int:
@@ -43,6 +44,11 @@ class Plan:
         reach = self.end_date if self.start_date is None else self.start_date
         needed = chain.required(self.spec, dict(self.params))
         return max(rank_for_date(reach, self.as_of), *(TIERS[spec.tier].rank for spec in needed))
+
+    @property
+    def last_bar_final(self) -> bool:
+        """Whether the last bar of the answer can get no more days."""
+        return self.end_date < self.last_date or self.interval.is_over(self.last_date, self.as_of)
 
     def query_for(self, tier: Tier) -> IndicatorQuery:
         return IndicatorQuery(
@@ -88,7 +94,7 @@ def plan_values(name: str, asked: QueryParams, form: Form, manifest: Manifest) -
         errors.append(FieldError(("query", "symbol"), "is missing; name one of GET /v1/symbols"))
     if errors:
         raise InvalidParameters(errors)
-    manifest.find(symbol)
+    info = manifest.find(symbol)
     return Plan(
         symbol,
         spec,
@@ -101,6 +107,7 @@ def plan_values(name: str, asked: QueryParams, form: Form, manifest: Manifest) -
         form,
         manifest.as_of,
         manifest.data_version,
+        info.last_date,
     )
 
 

@@ -11,7 +11,7 @@ from tests.oracles.bars import inputs_of, walk
 from tests.oracles.talib_calls import CALLS
 from worker import kernels
 from worker.kernels.panels import empty_panel
-from worker.market.store import block_width
+from worker.market.layout import block_width
 
 Floats = NDArray[np.float64]
 Bars = Mapping[str, Floats]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cli.processes import Command
 from cli.state import Secrets
+from common.version import ENGINE_VERSION
 
 _FLOWER_SAVES_EVERY = 30_000  # ms
 
@@ -35,7 +36,8 @@ def environment(state_dir: Path, data_file: Path, backends: Backends, secrets: S
         "KALPI_SECRET_KEY": secrets.secret_key,
         "PYTHONUNBUFFERED": "1",
     }
-    return {"NUMBA_CACHE_DIR": str(state_dir / "numba"), **os.environ, **ours}
+    # Compiled kernels of another engine may compute other numbers.
+    return {"NUMBA_CACHE_DIR": str(state_dir / "numba" / ENGINE_VERSION), **os.environ, **ours}
 
 
 def market(command: str, env: Mapping[str, str]) -> Command:

@@ -92,6 +92,7 @@ class JobRequest:
     interval: Interval = Interval.DAY
     warmup: Warmup = Warmup.FULL
     include_ohlcv: bool = False
+    warnings: tuple[str, ...] = ()  # what the user should know, though it is no error
 
     @property
     def cost(self) -> int:
@@ -114,6 +115,7 @@ class JobRequest:
             "warmup": self.warmup.value,
             "include_ohlcv": self.include_ohlcv,
             "format": self.format.value,
+            "warnings": list(self.warnings),
         }
 
     @classmethod
@@ -122,8 +124,7 @@ class JobRequest:
         return cls(
             symbols=tuple(raw["symbols"]),
             series=tuple(
-                Series(s["label"], s["indicator"], tuple((find(s["indicator"]).defaults | s["params"]).items()))
-                for s in raw["series"]
+                Series(s["label"], s["indicator"], find(s["indicator"]).complete(s["params"])) for s in raw["series"]
             ),
             start_date=date.fromisoformat(raw["start_date"]),
             end_date=date.fromisoformat(raw["end_date"]),
@@ -131,6 +132,7 @@ class JobRequest:
             warmup=Warmup(raw["warmup"]),
             include_ohlcv=raw["include_ohlcv"],
             format=TableFormat(raw["format"]),
+            warnings=tuple(raw.get("warnings", ())),
         )
 
 

@@ -1,17 +1,19 @@
 """A question for one indicator of one symbol, in its one canonical form."""
 
+import calendar
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
 
 from common.catalogue import find
-from common.catalogue.spec import IndicatorSpec, ParamValue
+from common.catalogue.spec import IndicatorSpec, ParamValue, shown_value
 from common.version import ENGINE_VERSION
 
+_FRIDAY = 4
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -21,6 +23,23 @@ class Interval(StrEnum):
     DAY = "1d"
     WEEK = "1w"
     MONTH = "1mo"
+
+    @property
+    def days(self) -> int:
+        """Trading days of a bar, about."""
+        return {Interval.DAY: 1, Interval.WEEK: 5, Interval.MONTH: 21}[self]
+
+    def is_over(self, label: date, as_of: date) -> bool:
+        """Whether the bar that so far ends on `label` can get no more days in data that ends at `as_of`.
+
+        Weeks end on Friday, months with their last weekday.
+        """
+        if self is Interval.DAY:
+            return True
+        if self is Interval.WEEK:
+            return as_of >= label + timedelta(days=(_FRIDAY - label.weekday()) % 7)
+        end = label.replace(day=calendar.monthrange(label.year, label.month)[1])
+        return as_of >= end - timedelta(days=max(0, end.weekday() - _FRIDAY))
 
 
 class Warmup(StrEnum):
@@ -72,7 +91,7 @@ class IndicatorQuery:
     @property
     def parameters(self) -> str:
         """Everything the answer depends on beyond symbol, dates and indicator, as the last part of the key."""
-        pairs = [f"{name}={value}" for name, value in self.params]
+        pairs = [f"{name}={shown_value(value)}" for name, value in self.params]
         pairs += [f"interval={self.interval}", f"warmup={self.warmup}", f"form={self.form}"]
         if self.include_ohlcv:
             pairs.append("ohlcv")
@@ -104,11 +123,11 @@ class IndicatorQuery:
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> "IndicatorQuery":
-        """The inverse of `to_message`."""
+        """The inverse of `to_message`. Parameters that the indicator has gained since have their defaults."""
         return cls(
             symbol=message["symbol"],
             indicator=message["indicator"],
-            params=tuple(message["params"].items()),
+            params=find(message["indicator"]).complete(message["params"]),
             start_date=date.fromisoformat(message["start_date"]),
             end_date=date.fromisoformat(message["end_date"]),
             interval=Interval(message["interval"]),

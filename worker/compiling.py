@@ -21,7 +21,7 @@ import numpy as np
 import structlog
 
 from common.catalogue import CATALOGUE
-from common.catalogue.spec import IndicatorSpec
+from common.catalogue.spec import IndicatorSpec, Params
 from common.logs import configure
 from common.settings import Settings
 from worker import kernels
@@ -30,6 +30,7 @@ from worker.kernels.panels import Panel
 log = structlog.get_logger()
 
 _NEWS_SECONDS = 5.0
+_WIDTHS = (1, 64)
 
 
 def are_compiled() -> bool:
@@ -44,9 +45,23 @@ def load_all() -> Iterator[str]:
 
 
 def _load(name: str) -> str:
+    """Runs an indicator in every way that may take another compiled function: each choice, one symbol and many."""
     spec = CATALOGUE[name]
-    kernels.run(name, _bars(spec), spec.defaults, complete=True)
+    for params in _variants(spec):
+        for width in _WIDTHS:
+            kernels.run(name, _bars(spec, params, width), params, complete=True)
     return name
+
+
+def _variants(spec: IndicatorSpec) -> Iterator[Params]:
+    """The defaults, and each other choice there is."""
+    yield spec.defaults
+    for param in spec.params:
+        if param.type in {"choice", "bool"}:
+            for value in param.choices or (True, False):
+                params = {**spec.defaults, param.name: value}
+                if value != param.default and not spec.check(params):
+                    yield params
 
 
 def compile_beside() -> subprocess.Popen[bytes]:
@@ -54,10 +69,10 @@ def compile_beside() -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "worker.compiling", "--parent", str(os.getpid())])  # noqa: S603
 
 
-def _bars(spec: IndicatorSpec) -> list[Panel]:
+def _bars(spec: IndicatorSpec, params: Params, width: int) -> list[Panel]:
     """Panels of the right type and just enough rows: compiling goes by those alone."""
-    rows = spec.lookback(spec.defaults) + 4
-    wave = 100.0 + np.sin(np.arange(rows))[:, None] * np.ones(2)
+    rows = spec.lookback(params) + 4
+    wave = 100.0 + np.sin(np.arange(rows))[:, None] * np.ones(width)
     return [wave + shift for shift in range(len(spec.inputs))]
 
 

@@ -17,8 +17,8 @@ from common.jobs import JobRequest, SeriesError
 from common.query import IndicatorQuery, Interval, Warmup
 from worker.kernels.panels import empty_panel
 from worker.market.bars import FIELDS, Floats
-from worker.market.resample import is_final
-from worker.market.store import Block, Market, Place
+from worker.market.layout import Block
+from worker.market.store import Market, Place
 from worker.sources import Sources
 
 log = structlog.get_logger()
@@ -146,7 +146,7 @@ def _last_bar_final(bars: Market, place: Place, window: _Window, interval: Inter
     if window.stop < place.block.rows or not window.rows:
         return True
     last = date.fromordinal(_EPOCH + int(bars.days(place)[window.stop - 1]))
-    return is_final(interval, last, bars.manifest.as_of)
+    return interval.is_over(last, bars.manifest.as_of)
 
 
 def _ohlcv(market: Market, place: Place, rows: slice) -> dict[str, Floats]:

@@ -9,7 +9,8 @@ from common.catalogue.chain import Link, link
 from common.catalogue.spec import SOURCES, IndicatorSpec, Params
 from worker import kernels
 from worker.kernels.panels import Panel, empty_panel
-from worker.market.store import Block, Market
+from worker.market.layout import Block
+from worker.market.store import Market
 
 _KEPT = 8
 """Inner indicators of chains whose outputs are kept for the next that is made of them."""
@@ -33,21 +34,21 @@ class Sources:
 
     def run(self, spec: IndicatorSpec, params: Params, outputs: _Outputs | None = None) -> _Outputs:
         """The outputs of an indicator, shape (rows, symbols) each, in `outputs` when given."""
-        inputs = [self._input(name, params) for name in spec.inputs]
+        sources = [str(params.get(name, name)) for name in spec.inputs]
+        inputs = [self._input(source) for source in sources]
         first = max(lookback for _, lookback in inputs)
         panels = [panel[first:] for panel, _ in inputs]
         if outputs is None:
             outputs = [empty_panel(inputs[0][0].shape) for _ in spec.outputs]
-        # The bars have a value in each row; a chain may have none here and there.
-        kernels.run(spec.name, panels, params, [out[first:] for out in outputs], complete=first == 0)
+        complete = all(map(_is_of_bars, sources))
+        kernels.run(spec.name, panels, params, [out[first:] for out in outputs], complete=complete)
         for out in outputs:
             out[:first] = np.nan
         return outputs
 
-    def _input(self, name: str, params: Params) -> tuple[Panel, int]:
+    def _input(self, source: str) -> tuple[Panel, int]:
         """One input, and how many leading rows of it have no value."""
-        source = str(params[name]) if name in params else name
-        if source in SOURCES or source == "date":
+        if _is_of_bars(source):
             return self._of_bars(source), 0
         inner = link(source)
         return self._of_link(inner), inner.lookback
@@ -64,3 +65,8 @@ class Sources:
             if len(self._inner) > _KEPT:
                 self._inner.popitem(last=False)
         return self._inner[key][inner.output]
+
+
+def _is_of_bars(source: str) -> bool:
+    """Whether it has a value in each row, as bars do; an indicator may have none here and there."""
+    return source in SOURCES or source == "date"

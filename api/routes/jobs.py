@@ -27,6 +27,7 @@ router = APIRouter(tags=["jobs"])
     "/v1/jobs",
     status_code=status.HTTP_202_ACCEPTED,
     response_model=Job,
+    response_model_exclude_unset=True,
     response_description="Accepted; `Location` is where to look.",
     openapi_extra=SUBMIT_OPENAPI,
     responses={
@@ -69,7 +70,7 @@ async def submit(
     return job
 
 
-@router.get("/v1/jobs")
+@router.get("/v1/jobs", response_model_exclude_unset=True)
 async def jobs(
     caller: Caller,
     services: ServicesDep,
@@ -84,7 +85,7 @@ async def jobs(
     return Jobs(jobs=[Job.of(row) for row in page.rows], next_page_token=token)
 
 
-@router.get("/v1/jobs/{job_id}")
+@router.get("/v1/jobs/{job_id}", response_model_exclude_unset=True)
 async def job(
     job_id: str,
     caller: Caller,
@@ -103,6 +104,7 @@ async def job(
 
 @router.post(
     "/v1/jobs/{job_id}/cancel",
+    response_model_exclude_unset=True,
     status_code=status.HTTP_202_ACCEPTED,
     responses={409: problem_response("It has ended otherwise.")},
 )

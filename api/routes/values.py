@@ -19,7 +19,7 @@ from api.state import Services
 from api.state import services as get_services
 from api.values import Plan, plan_values
 from common.errors import KalpiError, Unavailable
-from common.query import IndicatorQuery
+from common.query import IndicatorQuery, Interval
 
 router = APIRouter(tags=["values"])
 
@@ -70,7 +70,7 @@ async def _unchanged(
     if answer is None or not etag_matches(held, answer.etag):
         return None
     request.scope["state"]["standing"] = standing
-    return Response(status_code=304, headers=_headers(Fetched(answer, hit=True)))
+    return Response(status_code=304, headers=_headers(plan, Fetched(answer, hit=True)))
 
 
 async def _answer(
@@ -90,8 +90,8 @@ async def _answer(
         services.admissions.give_back(admission)
         state = request.scope["state"]
         state["standing"] = admission.before
-        return Response(status_code=304, headers=_headers(fetched))
-    return Response(fetched.answer.body, headers=_headers(fetched), media_type=query.form.media_type)
+        return Response(status_code=304, headers=_headers(plan, fetched))
+    return Response(fetched.answer.body, headers=_headers(plan, fetched), media_type=query.form.media_type)
 
 
 async def _fetch_from_a_worker_that_lives(
@@ -113,10 +113,13 @@ async def _fetch_from_a_worker_that_lives(
     return fetched
 
 
-def _headers(fetched: Fetched) -> dict[str, str]:
-    return {
+def _headers(plan: Plan, fetched: Fetched) -> dict[str, str]:
+    headers = {
         "ETag": fetched.answer.etag,
         "X-Cache": "HIT" if fetched.hit else "MISS",
         "Cache-Control": "private, no-cache",
         "Vary": "Accept, Authorization",
     }
+    if plan.interval is not Interval.DAY:
+        headers["X-Last-Bar-Final"] = "true" if plan.last_bar_final else "false"
+    return headers

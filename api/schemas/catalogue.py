@@ -14,7 +14,7 @@ class Parameter(BaseModel):
     default: ParamValue
     min: int | float | None
     max: int | float | None
-    choices: list[str] | None
+    choices: list[str] | None = Field(description="YYYY-MM-DD among them stands for any date.")
     unit: str | None
     description: str
 
@@ -59,7 +59,7 @@ class Indicator(BaseModel):
                     default=p.default,
                     min=p.min,
                     max=p.max,
-                    choices=list(p.choices) or None,
+                    choices=[*p.choices, *(["YYYY-MM-DD"] if p.or_date else [])] or None,
                     unit=p.unit or None,
                     description=p.description,
                 )

@@ -72,6 +72,9 @@ class Job(BaseModel):
     progress: float = Field(description="From 0 to 1.")
     errors: list[SeriesFault] = Field(description="Series that failed; the first 1,000, in a list of jobs 100.")
     urls: Urls
+    warnings: list[str] = Field(
+        default=[], description="What is no error and yet may surprise; left out when there is nothing."
+    )
 
     @classmethod
     def of(cls, row: Row[Any]) -> "Job":
@@ -89,6 +92,7 @@ class Job(BaseModel):
             progress=_progress(row),
             errors=row.errors or [],
             urls=Urls(self=here, cancel=f"{here}/cancel", events=None, result=f"{here}/result"),
+            **({"warnings": row.warnings} if row.warnings else {}),
         )
 
 

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from common.catalogue import CATALOGUE
-from common.catalogue.spec import IndicatorSpec, Param
+from common.catalogue.spec import IndicatorSpec, Output, Param
+from common.catalogue.units import FLAG, PATTERN
 from common.query import Form, Interval, Warmup
 from common.version import ENGINE_VERSION
 
 _SAMPLE = "SYN001"
 _DATES = ["2025-09-29", "2025-09-30"]
 _NUMBERS = (1374.2, 1371.3)
+"""Prices; outputs with bounds have values between them."""
 
 
 def _query(name: str, schema: dict[str, Any], description: str, *, required: bool = False) -> dict[str, Any]:
@@ -47,6 +49,45 @@ _COMMON: dict[str, dict[str, Any]] = {
     },
 }
 
+_ANSWER = {"$ref": "#/components/schemas/Values"}
+_SERIES = {"type": "array", "items": {"type": ["number", "null"]}}
+_TEXT, _DAY = {"type": "string"}, {"type": "string", "format": "date"}
+
+VALUES_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "symbol": _TEXT,
+        "indicator": _TEXT,
+        "params": {"type": "object", "description": "All of them, defaults filled in, sources in canonical form."},
+        "interval": {"type": "string", "enum": list(Interval)},
+        "start_date": _DAY,
+        "end_date": _DAY,
+        "warmup": {"type": "string", "enum": list(Warmup)},
+        "lookback": {"type": "integer", "description": "Leading rows of the history without a value."},
+        "data_version": _TEXT,
+        "engine_version": _TEXT,
+        "dates": {"type": "array", "items": _DAY},
+        "values": {"type": "object", "additionalProperties": _SERIES, "description": "A list per output."},
+        "ohlcv": {"type": "object", "additionalProperties": _SERIES, "description": "With `include_ohlcv`."},
+        "last_bar_final": {"type": "boolean", "description": "Of weeks and months."},
+        "warnings": {"type": "array", "items": _TEXT, "description": "Left out when there is nothing to say."},
+    },
+    "required": [
+        "symbol",
+        "indicator",
+        "params",
+        "interval",
+        "start_date",
+        "end_date",
+        "warmup",
+        "lookback",
+        "data_version",
+        "engine_version",
+        "dates",
+        "values",
+    ],
+}
+
 COMPONENTS: dict[str, dict[str, Any]] = {
     "parameters": {f"values_{name}": parameter for name, parameter in _COMMON.items()},
     "responses": {
@@ -56,6 +97,10 @@ COMPONENTS: dict[str, dict[str, Any]] = {
     "headers": {
         "values_etag": {"schema": {"type": "string"}},
         "values_cache": {"schema": {"type": "string", "enum": ["HIT", "MISS"]}},
+        "values_last_bar": {
+            "schema": {"type": "string", "enum": ["true", "false"]},
+            "description": "Of weeks and months: whether the last bar can get no more days.",
+        },
     },
 }
 """What the paths of all indicators refer to."""
@@ -76,9 +121,10 @@ def _operation(spec: IndicatorSpec, own: list[dict[str, Any]]) -> dict[str, Any]
                 "headers": {
                     "ETag": {"$ref": "#/components/headers/values_etag"},
                     "X-Cache": {"$ref": "#/components/headers/values_cache"},
+                    "X-Last-Bar-Final": {"$ref": "#/components/headers/values_last_bar"},
                 },
                 "content": {
-                    Form.JSON.media_type: {"schema": {"type": "object"}, "example": _example(spec)},
+                    Form.JSON.media_type: {"schema": _ANSWER, "example": _example(spec)},
                     Form.CSV.media_type: {"schema": {"type": "string"}, "example": _csv_example(spec)},
                 },
             },
@@ -101,13 +147,21 @@ def _example(spec: IndicatorSpec) -> dict[str, Any]:
         "data_version": "4be2a9d0c6f1e837",
         "engine_version": ENGINE_VERSION,
         "dates": _DATES,
-        "values": {output.name: list(_NUMBERS) for output in spec.outputs},
+        "values": {output.name: _numbers(output) for output in spec.outputs},
     }
+
+
+def _numbers(output: Output) -> list[float]:
+    if output.low is None and output.high is None:
+        return list(_NUMBERS)
+    if output.low is None or output.high is None:
+        return [output.low if output.low is not None else output.high or 0.0] * len(_NUMBERS)
+    return [output.low, (output.low + output.high) / 2] if output.unit not in {FLAG, PATTERN} else [0.0, output.high]
 
 
 def _csv_example(spec: IndicatorSpec) -> str:
     head = ",".join(["date", *(output.name for output in spec.outputs)])
-    return f"{head}\n{','.join([_DATES[-1], *(str(_NUMBERS[-1]) for _ in spec.outputs)])}\n"
+    return f"{head}\n{','.join([_DATES[-1], *(str(_numbers(output)[-1]) for output in spec.outputs)])}\n"
 
 
 def _own_parameter(param: Param) -> dict[str, Any]:

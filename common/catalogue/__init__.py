@@ -1,4 +1,4 @@
-"""The catalogue: every indicator there is. A new family is one file and one line here."""
+"""The catalogue: every indicator there is. A family is a file, and a name in the tuple below."""
 
 from common.catalogue import (
     averages_adaptive,

@@ -16,14 +16,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from common.catalogue.registry import find
-from common.catalogue.spec import SOURCES, IndicatorSpec, Params, ParamValue
+from common.catalogue.spec import SOURCES, IndicatorSpec, Params, ParamValue, shown_value
 from common.errors import InvalidParameters, NotFound, nearest
 
 MAX_DEPTH = 4
 """Indicators inside one another in one source."""
 _MAX_TEXT = 400
-_SHAPE = re.compile(r"(?P<name>[a-z][a-z0-9_]*)(?:\((?P<arguments>.*)\))?(?:\.(?P<output>[a-z][a-z0-9_]*))?", re.ASCII)
-_NAMED = re.compile(r"([a-z][a-z0-9_]*)=(.*)", re.ASCII)
+_NAME = "[a-z][a-z0-9_]*"
+_SHAPE = re.compile(rf"(?P<name>{_NAME})\s*(?:\((?P<arguments>.*)\))?\s*(?:\.\s*(?P<output>{_NAME}))?", re.ASCII)
+_NAMED = re.compile(rf"({_NAME})\s*=\s*(.*)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +44,22 @@ class Link:
         arguments = []
         for param, (name, value) in zip(self.spec.params, self.params, strict=True):
             if param.is_number:
-                arguments.append(f"{value:g}" if isinstance(value, float) else str(value))
+                arguments.append(shown_value(value))
             elif value != param.default:
-                arguments.append(f"{name}={str(value).lower() if isinstance(value, bool) else value}")
+                arguments.append(f"{name}={shown_value(value)}")
         text = f"{self.spec.name}({','.join(arguments)})" if arguments else self.spec.name
         return text if len(self.spec.outputs) == 1 else f"{text}.{self.spec.outputs[self.output].name}"
 
 
 def canonical(text: str) -> str:
     """`text` in its canonical form. Raises ValueError that says what is wrong with it."""
-    return text if text in SOURCES else str(link(text))
+    text = text.strip()
+    if text in SOURCES:
+        return text
+    full = str(link(text))
+    if len(full) > _MAX_TEXT:
+        raise ValueError(f"{_shown(text)} is too long: {len(full)} letters written out; at most {_MAX_TEXT} are read")
+    return full
 
 
 @lru_cache(4096)
@@ -73,20 +80,6 @@ def lookback(spec: IndicatorSpec, params: Params) -> int:
     return spec.lookback(params) + max((inner.lookback for inner in _sources(spec, params)), default=0)
 
 
-def stable_period(spec: IndicatorSpec, params: Params) -> int | None:
-    """Rows until all seeds weigh less than 1e-6, those of the sources included; None when one always matters."""
-    rows = [spec.stable_period(params), *(stable_period(i.spec, dict(i.params)) for i in _sources(spec, params))]
-    own, *inner = rows
-    if own is None or any(r is None for r in inner):
-        return None
-    return own + max((r for r in inner if r is not None), default=0)
-
-
-def looks_ahead(spec: IndicatorSpec, params: Params) -> bool:
-    """Whether a value may change when later bars become known, through a source included."""
-    return spec.lookahead(params) or any(looks_ahead(i.spec, dict(i.params)) for i in _sources(spec, params))
-
-
 def _sources(spec: IndicatorSpec, params: Params) -> Iterator[Link]:
     for param in spec.params:
         if param.type == "source" and params[param.name] not in SOURCES:
@@ -94,8 +87,9 @@ def _sources(spec: IndicatorSpec, params: Params) -> Iterator[Link]:
 
 
 def _read(text: str, depth: int) -> Link:
-    text = text.replace(" ", "")
-    shape = _SHAPE.fullmatch(text) if len(text) <= _MAX_TEXT else None
+    if len(text) > _MAX_TEXT:
+        raise ValueError(f"{_shown(text)} is too long; at most {_MAX_TEXT} letters are read")
+    shape = _SHAPE.fullmatch(text.strip())
     if shape is None:
         raise ValueError(
             f"{_shown(text)} is neither one of {', '.join(SOURCES)} nor an indicator such as rsi(14) "
@@ -103,6 +97,8 @@ def _read(text: str, depth: int) -> Link:
         )
     if depth == 0:
         raise ValueError(f"{_shown(text)} is one indicator too deep; a source may be {MAX_DEPTH} deep")
+    if shape["name"] in SOURCES:
+        raise ValueError(f"{_shown(text)}: {shape['name']} is a series of the bar, without parameters or outputs")
     try:
         spec = find(shape["name"])
     except NotFound as error:
@@ -110,12 +106,13 @@ def _read(text: str, depth: int) -> Link:
         meant = f"; did you mean {hint[0]!r}?" if hint else ""
         raise ValueError(f"{_shown(shape['name'])} is neither an indicator nor a series of the bar{meant}") from None
     output = _output(spec, shape["output"])
-    arguments = {}
+    arguments: dict[str, str] = {}
     for name, value in _arguments(spec, shape["arguments"] or ""):
+        if name in arguments:
+            raise ValueError(f"{_shown(text)} gives {name} more than once")
         param = next((p for p in spec.params if p.name == name), None)
-        if param is not None and param.type == "source" and value not in SOURCES:
-            value = str(_read(value, depth - 1))  # noqa: PLW2901 - a source in a source
-        arguments[name] = value
+        nested = param is not None and param.type == "source" and value not in SOURCES
+        arguments[name] = str(_read(value, depth - 1)) if nested else value
     try:
         return Link(spec, tuple(spec.read_params(arguments).items()), output)
     except InvalidParameters as error:
@@ -141,8 +138,8 @@ def _arguments(spec: IndicatorSpec, text: str) -> Iterator[tuple[str, str]]:
         elif place < len(numbers):
             yield numbers[place], argument
         else:
-            takes = f"takes {', '.join(numbers)}" if numbers else "takes no numbers"
-            raise ValueError(f"{_shown(argument)} is one number too many; {spec.name} {takes}")
+            takes = f"{', '.join(numbers)} by place" if numbers else "nothing by place"
+            raise ValueError(f"{_shown(argument)} is too much; {spec.name} takes {takes}, all else as name=value")
 
 
 def _split(text: str) -> Iterator[str]:
@@ -153,12 +150,12 @@ def _split(text: str) -> Iterator[str]:
         if depth < 0:
             raise ValueError(f"{_shown(text)} has a bracket too many")
         if letter == "," and depth == 0:
-            yield text[start:i]
+            yield text[start:i].strip()
             start = i + 1
     if depth:
         raise ValueError(f"{_shown(text)} has a bracket too few")
-    if text:
-        yield text[start:]
+    if text.strip():
+        yield text[start:].strip()
 
 
 def _shown(text: str) -> str:

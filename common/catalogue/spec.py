@@ -158,6 +158,10 @@ class IndicatorSpec:
     def defaults(self) -> dict[str, ParamValue]:
         return {p.name: p.default for p in self.params}
 
+    def complete(self, params: Params) -> tuple[tuple[str, ParamValue], ...]:
+        """Valid `params` of today or of before the indicator had all it has now, in the order of `self.params`."""
+        return tuple((p.name, params.get(p.name, p.default)) for p in self.params)
+
     def recursive(self, params: Params) -> bool:
         """Whether a value depends on all rows before it, and not on the `lookback` rows before it alone."""
         return self.memory is not None and self.memory(params) != 0
@@ -201,7 +205,7 @@ class IndicatorSpec:
         for param in self.params:
             value = params[param.name]
             if param.is_number:
-                parts.append(f"{value:g}" if isinstance(value, float) else str(value))
+                parts.append(shown_value(value))
             elif value != param.default:
                 parts.append(param.name if value is True else str(value))
         return "_".join(parts)
@@ -211,6 +215,16 @@ class IndicatorSpec:
         if len(self.outputs) == 1:
             return [label]
         return [f"{label}.{output.name}" for output in self.outputs]
+
+
+def shown_value(value: ParamValue) -> str:
+    """As text that reads back equal: `2`, `2.5`, `true`, `close`."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        short = f"{value + 0.0:g}"  # -0.0 is 0
+        return short if float(short) == value and "e" not in short else repr(value + 0.0).removesuffix(".0")
+    return str(value)
 
 
 def unknown_name(name: str, known: list[str], what: str) -> str:

@@ -24,7 +24,7 @@ BARS = Unit("bars", 0, 0)
 FLAG = Unit("flag", 0, 0)
 """0 for no, 1 for yes; with a direction 1 up and -1 down."""
 PATTERN = Unit("pattern", 0, 0)
-"""100 bullish, -100 bearish, 0 none; some patterns know 200 and -200, confirmed."""
+"""100 bullish, -100 bearish, 0 none; some patterns know 80 where two ends are level, or 200 when confirmed."""
 VOLUME = Unit("shares", 0, 1)
 PRICE_VOLUME = Unit("price × shares", 1, 1)
 PRICE_SQUARED_PER_VOLUME = Unit("price² / shares", 2, -1)

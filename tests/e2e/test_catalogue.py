@@ -104,6 +104,7 @@ WRONG = [
     ("sma", {"source": "macd(12,26,9).hist"}, "source", "macd has no output 'hist'; it has macd, signal, histogram"),
     ("sma", {"source": "rsi(1)"}, "source", "period: '1' is not between 2 and 100000"),
     ("sma", {"source": "sma(source=sma(source=sma(source=sma(source=sma))))"}, "source", "too deep"),
+    ("sma", {"source": "rsi(period=14,period=15)"}, "source", "gives period more than once"),
     ("macd", {"fast_period": 26, "slow_period": 12}, "fast_period", "26 is not below slow_period 12"),
     ("ichimoku", {"lookahead": "maybe"}, "lookahead", "'maybe' is not true or false"),
     ("vwap", {"anchor": "2024-02-31"}, "anchor", "'2024-02-31' is not one of"),
@@ -136,20 +137,32 @@ def test_a_period_beyond_the_history_is_nulls_and_a_warning(premium: httpx.Clien
     assert "has its first value in row 50000" in body["warnings"][0]
 
 
+def test_a_job_says_what_may_surprise(premium: httpx.Client, symbol: str) -> None:
+    plain = {"symbols": [symbol], "indicators": [{"name": "sma"}], "format": "csv"}
+    job = premium.post("/v1/jobs", json=plain, headers={"Prefer": "wait=30"}).json()
+    assert "warnings" not in job
+    long = {**plain, "indicators": [{"name": "sma", "params": {"period": [5, 50_000]}}]}
+    job = premium.post("/v1/jobs", json=long, headers={"Prefer": "wait=30"}).json()
+    said = "sma_50000 has its first value in row 50000; 1 of 1 symbols have fewer rows and no value"
+    assert job["warnings"] == [said]
+    assert premium.get(job["urls"]["self"]).json()["warnings"] == job["warnings"]
+
+
 @pytest.mark.parametrize("interval", ["1w", "1mo"])
 def test_weeks_and_months(premium: httpx.Client, symbol: str, interval: str) -> None:
-    body = values(premium, "sma", symbol=symbol, period=2, interval=interval, include_ohlcv="true").json()
+    answer = values(premium, "sma", symbol=symbol, period=2, interval=interval, include_ohlcv="true")
+    body = answer.json()
     days = premium.get("/v1/indicators/sma/values", params={"symbol": symbol, "include_ohlcv": "true"}).json()
     assert body["interval"] == interval
-    assert isinstance(body["last_bar_final"], bool)
+    assert answer.headers["x-last-bar-final"] == str(body["last_bar_final"]).lower()
+    asked = {"symbols": [symbol], "indicators": [{"name": "sma"}], "interval": interval}
+    job = premium.post("/v1/jobs", json=asked, headers={"Prefer": "wait=30"}).json()
+    assert body["last_bar_final"] is not any("last_bar_final is false" in text for text in job.get("warnings", []))
     assert set(body["dates"]) <= set(days["dates"])
     last = days["dates"].index(body["dates"][-2])
     closes = dict(zip(days["dates"], days["ohlcv"]["close"], strict=True))
     assert body["ohlcv"]["close"] == [closes[day] for day in body["dates"]]
     assert body["values"]["sma"][-1] == pytest.approx(sum(body["ohlcv"]["close"][-2:]) / 2)
     assert body["ohlcv"]["volume"][-1] == sum(days["ohlcv"]["volume"][last + 1 :])
-    estimate = premium.post(
-        "/v1/jobs?validate_only=true",
-        json={"symbols": [symbol], "indicators": [{"name": "sma"}], "interval": interval},
-    ).json()
+    estimate = premium.post("/v1/jobs?validate_only=true", json=asked).json()
     assert abs(estimate["rows"] - len(body["dates"])) <= 5

@@ -30,6 +30,13 @@ CANONICAL = [
     ("ema(10,source=rsi(14))", "ema(10,source=rsi(14))"),
     ("ema(10,source=macd)", "ema(10,source=macd(12,26,9).macd)"),
     ("bollinger_bands.lower", "bbands(20,2).lower"),
+    (" close ", "close"),
+    (" ema ( 10 , source = rsi( 14 ) ) ", "ema(10,source=rsi(14))"),
+    ("macd( 12, 26, 9 ) . histogram", "macd(12,26,9).histogram"),
+    ("bbands(20,1.23456789012345).upper", "bbands(20,1.23456789012345).upper"),
+    ("bbands(20,2.0000001).upper", "bbands(20,2.0000001).upper"),
+    ("sarext(-0.0)", "sarext(0,0,0.02,0.02,0.2,0.02,0.02,0.2)"),
+    ("sarext(1234567)", "sarext(1234567,0,0.02,0.02,0.2,0.02,0.02,0.2)"),
 ]
 
 
@@ -37,6 +44,12 @@ CANONICAL = [
 def test_equal_sources_are_equal_texts(text: str, expected: str) -> None:
     assert canonical(text) == expected
     assert canonical(expected) == expected
+
+
+def _tree(leaf: str, depth: int) -> str:
+    for _ in range(depth):
+        leaf = f"correl(source={leaf},source2={leaf})"
+    return leaf
 
 
 WRONG = [
@@ -49,15 +62,22 @@ WRONG = [
     ("RSI(14)", "is neither one of"),
     ("rsi(1)", "period: '1' is not between 2 and 100000"),
     ("rsi(x)", "'x' is not a whole number"),
-    ("rsi(14,15)", "'15' is one number too many; rsi takes period"),
-    ("obv(3)", "'3' is one number too many; obv takes no numbers"),
+    ("rsi(14,15)", "'15' is too much; rsi takes period by place"),
+    ("obv(3)", "'3' is too much; obv takes nothing by place"),
+    ("bbands(20,2,ema)", "'ema' is too much; bbands takes period, multiplier by place, all else as name=value"),
+    ("rsi(period=14,period=15)", "gives period more than once"),
+    ("rsi(14,period=15)", "gives period more than once"),
+    ("rsi(1 4)", "'1 4' is not a whole number"),
+    ("rs i(14)", "is neither one of"),
+    ("close(3)", "close is a series of the bar, without parameters or outputs"),
     ("rsi(period=14,length=3)", "'length' is not a parameter of rsi"),
     ("macd(26,12)", "26 is not below slow_period 12"),
     ("macd.hist", "macd has no output 'hist'; it has macd, signal, histogram"),
     ("rsi(14).upper", "rsi has no output 'upper'; it has rsi"),
-    ("close.high", "is neither an indicator nor a series of the bar"),
+    ("close.high", "close is a series of the bar, without parameters or outputs"),
     ("rsi(14,source=nope)", "is neither an indicator nor a series"),
-    ("rsi(" * 300 + ")" * 300, "is neither one of"),
+    ("rsi(" * 300 + ")" * 300, "is too long; at most 400 letters are read"),
+    (_tree("kst", 3), "letters written out; at most 400 are read"),
 ]
 
 
@@ -82,7 +102,14 @@ def test_depth() -> None:
         canonical(nested(MAX_DEPTH + 1))
 
 
-@given(st.text(alphabet="rsimacdobv(),.=0123456789 source", max_size=60))
+@given(st.floats(0, 100), st.floats(-1e12, 1e12), st.integers(2, 100_000))
+def test_numbers_keep_all_their_digits(multiplier: float, start: float, period: int) -> None:
+    bands = dict(link(canonical(f"bbands({period},{multiplier!r}).upper")).params)
+    assert (bands["period"], bands["multiplier"]) == (period, multiplier)
+    assert dict(link(canonical(f"sarext({start!r})")).params)["start_value"] == start
+
+
+@given(st.text(alphabet="rsimacdobvkltep(),.=0123456789 source", max_size=60))
 def test_any_text_is_a_source_or_a_value_error(text: str) -> None:
     try:
         found = canonical(text)
@@ -102,14 +129,6 @@ def test_lookbacks_add_up() -> None:
     assert chain.lookback(*params("sma", period=10, source="macd.histogram")) == 9 + 33
     assert chain.lookback(*params("sma", period=10, source="ema(5,source=rsi(14))")) == 9 + 4 + 14
     assert chain.lookback(*params("correl", period=30, source="sma(20)", source2="ema(50)")) == 29 + 49
-
-
-def test_memories_add_up() -> None:
-    spec, own = params("ema", period=10)
-    inner, of_inner = params("rsi")
-    seeds = (spec.stable_period(own) or 0) + (inner.stable_period(of_inner) or 0)
-    assert chain.stable_period(*params("ema", period=10, source="rsi(14)")) == seeds
-    assert chain.stable_period(*params("sma", source="obv")) is None
 
 
 def test_a_chain_needs_the_tier_of_all_its_indicators() -> None:

@@ -23,6 +23,7 @@ from cli.summary import DEMO_PASSWORD, Summary, curl_lines, show
 from common.dataset import Manifest, SymbolInfo
 from common.errors import StartupError
 from common.settings import Settings
+from common.version import ENGINE_VERSION
 
 
 def test_secrets_are_made_once_and_kept_private(tmp_path: Path) -> None:
@@ -144,7 +145,9 @@ def test_the_operators_numba_cache_stays(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("NUMBA_CACHE_DIR", "/mine")
     assert services.environment(tmp_path, tmp_path, BACKENDS, SECRETS)["NUMBA_CACHE_DIR"] == "/mine"
     monkeypatch.delenv("NUMBA_CACHE_DIR")
-    assert services.environment(tmp_path, tmp_path, BACKENDS, SECRETS)["NUMBA_CACHE_DIR"] == str(tmp_path / "numba")
+    assert services.environment(tmp_path, tmp_path, BACKENDS, SECRETS)["NUMBA_CACHE_DIR"] == str(
+        tmp_path / "numba" / ENGINE_VERSION
+    )
 
 
 def _manifest(*symbols: str) -> Manifest:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from common.catalogue import CATALOGUE
+from common.catalogue.chain import link
 from common.errors import DataError, KalpiError, NotFound
 from common.jobs import JobRequest, Series, TableFormat
 from common.query import IndicatorQuery, Interval, Warmup
@@ -325,6 +326,28 @@ def test_sources_that_begin_at_different_rows(market: Market) -> None:
     (expected,) = kernels.run("correl", inputs, {**CATALOGUE["correl"].defaults, "period": 5})
     assert values[29:].tobytes() == expected[:, 0].tobytes()
     assert frame.lookback == 29 + CATALOGUE["correl"].lookback({"period": 5})
+
+
+@pytest.mark.parametrize("source", ["vwap(anchor=2024-02-01)", "ln(source=mom)", "zigzag(2,lookahead=true).pivot"])
+@pytest.mark.parametrize("outer", ["ema", "sma", "rsi", "bbands"])
+def test_a_source_with_gaps_takes_away_what_depends_on_it(market: Market, outer: str, source: str) -> None:
+    inner = link(source)
+    first = query("SYN001", inner.spec.name, params=dict(inner.params))
+    values = list(answer(market, first).outputs.values())[inner.output]
+    assert np.isnan(values[inner.lookback :]).any()
+    expected = kernels.run(outer, [values[inner.lookback :, None].copy()], CATALOGUE[outer].defaults)
+    frame = answer(market, query("SYN001", outer, params={"source": source}))
+    for got, panel in zip(frame.outputs.values(), expected, strict=True):
+        np.testing.assert_array_equal(got[inner.lookback :], panel[:, 0])
+
+
+def test_a_recurrence_starts_where_its_source_does(market: Market) -> None:
+    frame = answer(market, query("SYN001", "ema", params={"source": "vwap(anchor=2024-02-01)", "period": 5}))
+    anchored = answer(market, query("SYN001", "vwap", params={"anchor": "2024-02-01"}))
+    start = int(np.flatnonzero(np.isfinite(anchored.outputs["vwap"]))[0])
+    assert start > 0
+    assert np.isnan(frame.outputs["ema"][: start + 4]).all()
+    assert np.isfinite(frame.outputs["ema"][start + 4 :]).all()
 
 
 def test_a_chain_in_a_table_is_the_chain_of_a_query(market: Market) -> None:

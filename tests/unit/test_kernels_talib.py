@@ -1,5 +1,6 @@
-"""The kernels against TA-Lib on real bars of every symbol, over a grid of parameters."""
+"""The kernels against TA-Lib over a grid of parameters: on real bars of every symbol, and on made-up ones anywhere."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -7,14 +8,16 @@ import pytest
 
 from common.catalogue import CATALOGUE
 from common.catalogue.spec import SOURCES
-from tests.oracles.bars import REAL, Bars, inputs_of, real
+from common.catalogue.units import PATTERN
+from tests.oracles.bars import REAL, Bars, inputs_of, real, walk
 from tests.oracles.talib_calls import CALLS, Call
 from worker import kernels
+from worker.kernels.candlesticks import WIDE
 
 TOLERANCE = 1e-9
 SYMBOLS_PER_SET = 4
 
-pytestmark = pytest.mark.skipif(not REAL.exists(), reason="the real data is not part of the project")
+with_real_bars = pytest.mark.skipif(not REAL.exists(), reason="the real data is not part of the project")
 
 
 def _shown(value: str | dict[str, Any]) -> str:
@@ -22,19 +25,23 @@ def _shown(value: str | dict[str, Any]) -> str:
 
 
 CASES = [(name, given) for name, call in CALLS.items() for given in ({}, *call.grid)]
+EVERY_CASE = pytest.mark.parametrize(("name", "given"), CASES, ids=_shown)
+MADE_UP = [{field: np.ascontiguousarray(panel[:, j]) for field, panel in walk(620, 2, 23).items()} for j in range(2)]
 
 
-def compare(name: str, params: dict[str, Any], symbols: list[str]) -> None:
+def compare(name: str, params: dict[str, Any], several: Iterable[Bars]) -> None:
+    """Each of `several` holds bars of shape (rows,)."""
     spec, call = CATALOGUE[name], CALLS[name]
     lookback = spec.lookback(params)
-    for symbol in symbols:
-        bars = real()[symbol]
-        panels = [series[:, None].copy() for series in inputs_of(spec, params, bars)]
+    # Patterns have a kernel of their own from so many symbols on, and are TA-Lib's below.
+    width = WIDE if spec.outputs[0].unit is PATTERN else 1
+    for bars in several:
+        panels = [np.repeat(series[:, None], width, axis=1) for series in inputs_of(spec, params, bars)]
         expected = call.run(name, bars, params)
         assert len(expected) == len(spec.outputs)
         for output, panel, theirs in zip(spec.outputs, kernels.run(name, panels, params), expected, strict=True):
-            ours = panel[:, 0]
-            where = f"{output.name} of {name} {params}, {symbol}"
+            ours = panel[:, -1]
+            where = f"{output.name} of {name} {params}"
             assert np.isnan(ours[:lookback]).all(), where
             if not output.gaps and lookback < len(ours):
                 # TA-Lib begins whole numbers with 0.
@@ -55,23 +62,46 @@ def _measure(call: Call, bars: Bars, rows: slice) -> np.ndarray | float:
     return call.measure or 0.0
 
 
-@pytest.mark.parametrize(("name", "given"), CASES, ids=_shown)
-def test_as_talib(name: str, given: dict[str, Any]) -> None:
+@EVERY_CASE
+def test_as_talib_on_made_up_bars(name: str, given: dict[str, Any]) -> None:
+    compare(name, CATALOGUE[name].read_params(given), MADE_UP)
+
+
+@with_real_bars
+@EVERY_CASE
+def test_as_talib_on_real_bars(name: str, given: dict[str, Any]) -> None:
     """Four symbols each, walking on, so that all of them come up."""
     symbols = sorted(real())
     start = CASES.index((name, given)) * SYMBOLS_PER_SET
     chosen = [symbols[(start + n) % len(symbols)] for n in range(SYMBOLS_PER_SET)]
-    compare(name, CATALOGUE[name].read_params(given), chosen)
+    compare(name, CATALOGUE[name].read_params(given), [real()[symbol] for symbol in chosen])
 
 
+@with_real_bars
 @pytest.mark.parametrize("name", ["sma", "ema", "rsi", "macd", "bbands"])
 def test_every_symbol(name: str) -> None:
-    compare(name, CATALOGUE[name].defaults, list(real()))
+    compare(name, CATALOGUE[name].defaults, real().values())
 
 
-@pytest.mark.parametrize("name", [name for name in CALLS if "source" in CATALOGUE[name].defaults])
+OF_ANY_SOURCE = [
+    name
+    for name, call in CALLS.items()
+    # Others are measured in another series than the one they are computed on.
+    if "source" in CATALOGUE[name].defaults and call.inputs is None and call.measure is None
+]
+
+
+@with_real_bars
+@pytest.mark.parametrize("name", OF_ANY_SOURCE)
 def test_every_source(name: str) -> None:
-    if CALLS[name].inputs is not None or CALLS[name].measure is not None:
-        return  # measured in another series than the one it is computed on
     for source in SOURCES:
-        compare(name, CATALOGUE[name].read_params({"source": source}), ["RELIANCE"])
+        compare(name, CATALOGUE[name].read_params({"source": source}), [real()["RELIANCE"]])
+
+
+def test_all_of_talib_is_compared() -> None:
+    """Every function TA-Lib has, under its own name in lower case."""
+    import talib  # noqa: PLC0415 - its list is wanted here alone
+
+    functions = {function.lower() for function in talib.get_functions()}
+    assert functions <= set(CALLS)
+    assert all(call.function.lower() == name for name, call in CALLS.items() if name in functions)

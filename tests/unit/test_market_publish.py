@@ -1,6 +1,7 @@
 """Bars become panels: what is published is what is read, old data or new."""
 
 import os
+import shutil
 import threading
 import time
 from datetime import date
@@ -11,10 +12,12 @@ import pytest
 
 from common.dataset import MANIFEST
 from common.errors import DataError, NotFound
+from common.query import Interval
 from worker.market import sample
 from worker.market.bars import FIELDS, Bars
+from worker.market.layout import block_width
 from worker.market.publish import publish, published_from
-from worker.market.store import Market, MarketFile, block_width
+from worker.market.store import RESAMPLED, Market, MarketFile
 from worker.market.versions import locked, prune
 
 END = date(2024, 6, 28)
@@ -237,3 +240,30 @@ def test_publishers_exclude_one_another_and_readers_see_whole_versions(tmp_path:
     assert Market.open(tmp_path).data_version in {bars.version() for bars in several}
     left = {p.name for p in tmp_path.iterdir()}
     assert not [name for name in left if name.startswith((".building", f".{MANIFEST}"))]
+
+
+def test_a_version_published_before_there_were_weeks_serves_them_all_the_same(tmp_path: Path) -> None:
+    manifest = publish(uneven(), tmp_path, SOURCE)
+    folder = tmp_path / manifest.data_version
+    expected = Market.open(tmp_path)
+    for interval in RESAMPLED:
+        expected.at(interval)
+        shutil.rmtree(folder / interval)
+    older = Market.open(tmp_path)
+    for interval in RESAMPLED:
+        for symbol in manifest.symbols:
+            ours, theirs = (market.at(interval) for market in (older, expected))
+            place, other = ours.place(symbol), theirs.place(symbol)
+            np.testing.assert_array_equal(ours.days(place), theirs.days(other))
+            for field in FIELDS:
+                column = ours.panel(place.block, field)[:, place.column]
+                np.testing.assert_array_equal(column, theirs.panel(other.block, field)[:, other.column])
+
+
+def test_a_version_published_before_there_were_weeks_is_published_anew(tmp_path: Path) -> None:
+    manifest = publish(uneven(), tmp_path, SOURCE)
+    shutil.rmtree(tmp_path / manifest.data_version / Interval.WEEK)
+    assert published_from(tmp_path, SOURCE) is None
+    assert publish(uneven(), tmp_path, SOURCE).data_version == manifest.data_version
+    assert published_from(tmp_path, SOURCE) is not None
+    assert (tmp_path / manifest.data_version / Interval.WEEK).is_dir()

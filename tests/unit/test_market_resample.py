@@ -12,7 +12,7 @@ from tests.oracles.bars import REAL
 from worker.market import sample
 from worker.market.bars import FIELDS, Bars
 from worker.market.publish import publish
-from worker.market.resample import is_final, resample
+from worker.market.resample import resample
 from worker.market.store import Market
 
 RULES = {Interval.WEEK: "W-FRI", Interval.MONTH: "ME"}
@@ -93,4 +93,4 @@ def test_published_beside_the_daily_ones(tmp_path: Path) -> None:
     ],
 )
 def test_a_bar_is_final_when_its_period_is_over(interval: Interval, label: str, as_of: str, final: bool) -> None:
-    assert is_final(interval, date.fromisoformat(label), date.fromisoformat(as_of)) is final
+    assert interval.is_over(date.fromisoformat(label), date.fromisoformat(as_of)) is final

@@ -29,7 +29,7 @@ def test_the_key_has_its_five_parts_behind_both_versions() -> None:
 
 DIFFERENT = [
     {"symbol": "M"},
-    {"indicator": "sma"},
+    {"indicator": "sma", "params": (("period", 20), ("source", "close"))},
     {"params": (("fast_period", 11), ("slow_period", 26), ("signal_period", 9), ("source", "close"))},
     {"start_date": date(2024, 1, 2)},
     {"end_date": date(2024, 2, 2)},
@@ -59,6 +59,12 @@ def test_no_two_symbols_share_a_key(a: str, b: str) -> None:
 def test_messages_come_back(change: dict[str, Any]) -> None:
     sent = orjson.loads(orjson.dumps(query(**change).to_message()))
     assert IndicatorQuery.from_message(sent) == query(**change)
+
+
+def test_a_message_from_before_an_indicator_gained_a_parameter_has_its_default() -> None:
+    sent = query().to_message()
+    del sent["params"]["signal_period"]
+    assert IndicatorQuery.from_message(sent) == query()
 
 
 def test_dates() -> None:

@@ -1,4 +1,4 @@
-"""How each indicator of the catalogue is computed: one kernel per spec. A new family is one file and one line here."""
+"""How each indicator of the catalogue is computed: one kernel per spec. A family is a file, and a name in FAMILIES."""
 
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
@@ -69,7 +69,7 @@ FAMILIES = (
 KERNELS: Mapping[str, Kernel] = MappingProxyType(dict(ChainMap(*(dict(family.KERNELS) for family in FAMILIES))))
 
 COMPILED = tuple(name for name in KERNELS if name not in candlesticks.KERNELS)
-"""Indicators with a kernel of their own; the others are TA-Lib's, called per column."""
+"""Indicators with a kernel of their own at any width; candlestick patterns have one for many symbols alone."""
 
 # Kernels work on whole panels, rows included that have no value yet; what numpy would say of those means nothing.
 np.seterr(all="ignore")

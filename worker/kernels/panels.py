@@ -1,7 +1,7 @@
 """What kernels work on.
 
 A panel is a C-contiguous float64 array of shape (rows, symbols): time runs down, symbols across. The bars are stored in
-blocks of at most 64 symbols, so the panels of a computation stay in a processor's own cache and passes over them are
+blocks of 32 to 128 symbols, so the panels of a computation stay in a processor's own cache and passes over them are
 cheap.
 """
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from common.dataset import MANIFEST, Manifest, SymbolInfo
 from common.errors import DataError
 from worker.market.bars import FIELDS, Bars
+from worker.market.layout import arrange
 from worker.market.resample import resample
-from worker.market.store import DAYS, INDEX, LAYOUT, RESAMPLED, block_width, open_version
+from worker.market.store import DAYS, INDEX, LAYOUT, RESAMPLED, open_version
 from worker.market.versions import SCRATCH, clear_scratch, locked
 
 _EPOCH = date(1970, 1, 1)
@@ -35,7 +36,7 @@ def published_from(market_dir: Path, source: dict[str, Any]) -> Manifest | None:
         manifest = Manifest.from_json((market_dir / MANIFEST).read_bytes())
         if dict(manifest.source) != source:
             return None
-        open_version(market_dir, manifest.data_version)
+        _open_whole(market_dir, manifest.data_version)
     except (FileNotFoundError, DataError, ValueError, KeyError, TypeError):
         return None
     return manifest
@@ -52,7 +53,7 @@ def publish(bars: Bars, market_dir: Path, source: dict[str, Any]) -> Manifest:
         manifest = describe(bars, source)
         folder = market_dir / manifest.data_version
         try:
-            open_version(market_dir, manifest.data_version)
+            _open_whole(market_dir, manifest.data_version)
             os.utime(folder)
         except DataError:
             building = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=market_dir))
@@ -67,6 +68,14 @@ def publish(bars: Bars, market_dir: Path, source: dict[str, Any]) -> Manifest:
             building.rename(folder)
         _replace(market_dir / MANIFEST, manifest.to_json())
     return manifest
+
+
+def _open_whole(market_dir: Path, data_version: str) -> None:
+    """Raises DataError when panels are missing, those of weeks and months included, or cannot be read."""
+    open_version(market_dir, data_version)
+    for interval in RESAMPLED:
+        if not (market_dir / data_version / interval).is_dir():
+            raise DataError(f"version {data_version} was published without bars of {interval}")
 
 
 def describe(bars: Bars, source: dict[str, Any]) -> Manifest:
@@ -100,46 +109,13 @@ def day_to_date(day: int) -> date:
 
 def _write_panels(bars: Bars, folder: Path) -> None:
     """Write the panels of one interval into `folder`, on disk when this returns."""
-    starts = bars.starts
-    days, calendars = _calendars(bars)
-    blocks = []
-    rows_of_blocks: list[NDArray[np.int64]] = []
-    for rows in sorted(set(bars.counts.tolist()), reverse=True):
-        alike = np.flatnonzero(bars.counts == rows)
-        width = block_width(rows)
-        for members in np.split(alike, range(width, len(alike), width)):
-            blocks.append(
-                {
-                    "rows": rows,
-                    "symbols": [bars.symbols[i] for i in members],
-                    "calendars": [calendars[i] for i in members],
-                }
-            )
-            # Row t of a panel: bar t of every member.
-            rows_of_blocks.append((np.arange(rows)[:, None] + starts[members][None, :]).ravel())
-    order = np.concatenate(rows_of_blocks)
+    arranged = arrange(bars)
     for field in FIELDS:
-        _save(folder / f"{field}.npy", bars.columns[field][order])
-    _save(folder / DAYS, days)
+        _save(folder / f"{field}.npy", bars.columns[field][arranged.order])
+    _save(folder / DAYS, arranged.days)
+    blocks = [{"rows": b.rows, "symbols": b.symbols, "calendars": b.calendars} for b in arranged.blocks]
     _write(folder / INDEX, orjson.dumps({"layout": LAYOUT, "blocks": blocks}))
     _sync_folder(folder)
-
-
-def _calendars(bars: Bars) -> tuple[NDArray[np.int32], list[int]]:
-    """The distinct calendars end to end, and each symbol's offset among them."""
-    offsets: dict[bytes, int] = {}
-    distinct: list[NDArray[np.int32]] = []
-    end = 0
-    mine = []
-    for start, count in zip(bars.starts.tolist(), bars.counts.tolist(), strict=True):
-        days = bars.days[start : start + count]
-        key = days.tobytes()
-        if key not in offsets:
-            offsets[key] = end
-            distinct.append(days)
-            end += count
-        mine.append(offsets[key])
-    return np.concatenate(distinct), mine
 
 
 def _save(path: Path, values: NDArray[np.float64] | NDArray[np.int32]) -> None:

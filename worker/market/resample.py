@@ -4,16 +4,11 @@ A bar is labelled by its last trading day. Weeks end on Friday (a session on a w
 follows), months with the calendar's.
 """
 
-import calendar
-from datetime import date, timedelta
-
 import numpy as np
 from numpy.typing import NDArray
 
 from common.query import Interval
 from worker.market.bars import Bars, Days
-
-_FRIDAY = 4
 
 
 def resample(bars: Bars, interval: Interval) -> Bars:
@@ -47,13 +42,3 @@ def _periods(days: Days, interval: Interval) -> NDArray[np.int64]:
     if interval is Interval.WEEK:
         return (days.astype(np.int64) + 5) // 7  # day 1 was a Friday
     return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
-
-
-def is_final(interval: Interval, label: date, as_of: date) -> bool:
-    """Whether the bar that so far ends on `label` can get no more days in data that ends at `as_of`."""
-    if interval is Interval.DAY:
-        return True
-    if interval is Interval.WEEK:
-        return as_of >= label + timedelta(days=(_FRIDAY - label.weekday()) % 7)
-    end = label.replace(day=calendar.monthrange(label.year, label.month)[1])
-    return as_of >= end - timedelta(days=max(0, end.weekday() - _FRIDAY))

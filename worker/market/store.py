@@ -6,7 +6,8 @@
         index.json                       {"layout", "blocks": [{"rows", "symbols", "calendars"}]}
         open.npy high.npy … volume.npy   float64 (cells,): the blocks one after the other
         days.npy                         int32 (days,): the distinct calendars one after the other
-        1w/ 1mo/                         index.json and panels of the weekly and monthly bars
+        1w/ 1mo/                         index.json and panels of the weekly and monthly bars; versions that were
+                                         published before there were such have none, and a process makes its own
 
 A block holds symbols that have the same number of rows (at most `block_width(rows)` of them), as a C-contiguous
 `(rows, symbols)` panel per field. Each symbol of a block has its calendar: the `rows` entries of `days` from its
@@ -27,9 +28,11 @@ from numpy.typing import NDArray
 from common.dataset import MANIFEST, Manifest, ManifestFile
 from common.errors import DataError
 from common.query import Interval
-from worker.market.bars import FIELDS, Days, Floats
+from worker.market.bars import FIELDS, Bars, Days, Floats
+from worker.market.layout import Block, arrange
+from worker.market.resample import resample
 
-LAYOUT = 2
+LAYOUT = 1
 """Version of the files above; panels of another layout are published anew."""
 INDEX = "index.json"
 DAYS = "days.npy"
@@ -37,24 +40,6 @@ RESAMPLED = (Interval.WEEK, Interval.MONTH)
 """Intervals that are made of the daily bars and lie in folders of their names."""
 
 _KEPT_OPEN = 4
-_BLOCK_CELLS = 96 * 1024
-_NARROWEST, _WIDEST = 32, 128
-
-
-def block_width(rows: int) -> int:
-    """Symbols per block at most: so many that a panel stays in a processor's own cache, in whole vectors of 8."""
-    return min(max(_BLOCK_CELLS // rows // 8 * 8, _NARROWEST), _WIDEST)
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Symbols with the same number of rows; `start` is the first cell of the block in each field's file."""
-
-    number: int
-    rows: int
-    start: int
-    symbols: tuple[str, ...]
-    calendars: tuple[int, ...]  # offset into the days, per symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +62,7 @@ class Market:
         others: Mapping[Interval, "Market"] = MappingProxyType({}),
     ) -> None:
         self.manifest = manifest
-        self._others = others
+        self._others = dict(others)
         self.blocks = tuple(blocks)
         self._cells = cells
         self._days = days
@@ -94,7 +79,31 @@ class Market:
 
     def at(self, interval: Interval) -> "Market":
         """The same market in daily, weekly or monthly bars. Only of a market of daily ones."""
-        return self if interval is Interval.DAY else self._others[interval]
+        if interval is Interval.DAY:
+            return self
+        if interval not in self._others:
+            self._others[interval] = self._resampled(interval)
+        return self._others[interval]
+
+    def _resampled(self, interval: Interval) -> "Market":
+        """Made in memory, of a version that was published without."""
+        bars = resample(self._bars(), interval)
+        arranged = arrange(bars)
+        cells = {field: bars.columns[field][arranged.order] for field in FIELDS}
+        return Market(self.manifest, arranged.blocks, cells, arranged.days)
+
+    def _bars(self) -> Bars:
+        places = [self.place(symbol) for symbol in self.manifest.symbols]
+        return Bars(
+            symbols=tuple(self.manifest.symbols),
+            counts=np.array([place.block.rows for place in places], np.int64),
+            days=np.concatenate([self.days(place) for place in places]),
+            columns={
+                field: np.concatenate([self.panel(place.block, field)[:, place.column] for place in places])
+                for field in FIELDS
+            },
+            synthetic=self.manifest.synthetic,
+        )
 
     def place(self, symbol: str) -> Place:
         """Raises NotFound with the nearest symbols."""
@@ -173,7 +182,8 @@ def open_version(market_dir: Path, data_version: str) -> Market:
     folder = market_dir / data_version
     try:
         manifest = Manifest.from_json((folder / MANIFEST).read_bytes())
-        others = {interval: _open_panels(folder / interval, manifest) for interval in RESAMPLED}
+        there = [interval for interval in RESAMPLED if (folder / interval).is_dir()]
+        others = {interval: _open_panels(folder / interval, manifest) for interval in there}
         return _open_panels(folder, manifest, others)
     except FileNotFoundError as error:
         raise DataError(f"market data of version {data_version} is not in {market_dir}: no {error.filename}") from None
