@@ -1,9 +1,12 @@
 """Averages that adapt to the market, filters, and families of averages."""
 
 import math
+from bisect import bisect_left
 from functools import lru_cache
+from operator import mul
 
 from common.catalogue.params import period, source
+from common.catalogue.references import CHANDE_KROLL
 from common.catalogue.spec import IndicatorSpec, Output, Param, Params
 from common.catalogue.stability import ema_memory, forever, rows_to_forget, wilder_memory
 from common.catalogue.units import PRICE
@@ -45,7 +48,8 @@ VIDYA = IndicatorSpec(
     memory=forever,
     references=(
         "Tushar S. Chande, Adapting Moving Averages to Market Volatility (1992)",
-        "Tushar S. Chande and Stanley Kroll, The New Technical Trader (1994)",
+        CHANDE_KROLL,
+        "Tushar S. Chande, Identifying Powerful Breakouts Early, Stocks & Commodities 13:10 (1995)",
         "https://tulipindicators.org/vidya",
     ),
     check=_vidya_check,
@@ -73,9 +77,9 @@ MCGINLEY = IndicatorSpec(
 
 
 def _jma_memory(p: Params) -> int:
-    """Four filters, each at its slowest, and the windows and bands of the volatility that drives them."""
+    """Measured on real bars, with a margin: of the filters at their slowest, and of the volatility that drives them."""
     length = int(p["period"]) - 1
-    return 4 * rows_to_forget(2 / (0.45 * length + 2)) + 75 + 2 * length
+    return 5 * rows_to_forget(2 / (0.45 * length + 2)) + 200 + 2 * length
 
 
 JMA = IndicatorSpec(
@@ -108,35 +112,60 @@ JMA = IndicatorSpec(
     ),
 )
 
-_TOO_LONG, _SETTLED = 20_000, 1e-7
+_DOUBLINGS = 22
+"""Doublings of a row after which weights that still show the seed count as never settling."""
+
+
+def weight(name: str, default: float, what: str) -> Param:
+    """How much the latest of something moves an average of it."""
+    return Param(f"{name}_weight", "float", default, f"Weight of the latest {what}.", min=0.01, max=1.0)
+
+
+HOLT_WINTERS = (
+    weight("level", 0.2, "value in the level"),
+    weight("trend", 0.1, "change of the level in the trend"),
+    weight("acceleration", 0.1, "change of the trend in the acceleration"),
+)
+
+Row = tuple[float, ...]
+
+
+def _moved(before: Row, expected: Row, now: Row, share: float) -> Row:
+    """`expected`, moved by `share` towards the step from `before` to `now`: rows of the matrix of one step."""
+    return tuple((1 - share) * x + share * (z - y) for x, y, z in zip(expected, before, now, strict=True))
 
 
 @lru_cache(1024)
-def _settles(level: float, trend: float, acceleration: float) -> int | None:
-    """Rows until the seed's part in a Holt-Winters average has gone; None if it is not gone after very many."""
-    f, v, a = 1.0, 0.0, 0.0
-    for row in range(_TOO_LONG):
-        before, slope = f, v
-        f = (1 - level) * (f + v + 0.5 * a)
-        v = (1 - trend) * (v + a) + trend * (f - before)
-        a = (1 - acceleration) * a + acceleration * (v - slope)
-        if abs(f) + abs(v) + abs(a) < _SETTLED:
-            return row + 1
+def _settles(a: float, b: float, c: float) -> int | None:
+    """Rows until level, trend and acceleration have forgotten their seed, to a power of two; None: they swing up."""
+    level = (1 - a, 1 - a, (1 - a) / 2)
+    trend = _moved((1, 0, 0), (0, 1, 1), level, b)
+    step: tuple[Row, ...] = (level, trend, _moved((0, 1, 0), (0, 0, 1), trend, c))
+    for doublings in range(_DOUBLINGS):
+        if all(abs(x) < 1e-6 for row in step for x in row):  # noqa: PLR2004 - as in `stability`
+            return int(2**doublings)
+        columns = tuple(zip(*step, strict=True))
+        step = tuple(tuple(sum(map(mul, row, column)) for column in columns) for row in step)
     return None
 
 
-def _hwma_factors(p: Params) -> tuple[float, float, float]:
-    return float(p["level_factor"]), float(p["trend_factor"]), float(p["acceleration_factor"])
+def _weights(p: Params) -> tuple[float, float, float]:
+    return float(p["level_weight"]), float(p["trend_weight"]), float(p["acceleration_weight"])
 
 
-def _hwma_check(p: Params) -> dict[str, str]:
-    if _settles(*_hwma_factors(p)) is not None:
+def holt_winters_memory(p: Params) -> int:
+    return _settles(*_weights(p)) or 0
+
+
+def holt_winters_check(p: Params) -> dict[str, str]:
+    """Refuses weights with which level, trend and acceleration drive one another ever higher."""
+    level, trend, acceleration = _weights(p)
+    if _settles(level, trend, acceleration):
         return {}
-    return {"acceleration_factor": "with these factors the average swings ever wider; take a smaller one"}
-
-
-def _factor(name: str, default: float, what: str) -> Param:
-    return Param(name, "float", default, f"Weight of the latest {what}.", min=0.01, max=0.99)
+    hundredths = range(1, math.ceil(acceleration * 100))
+    most = bisect_left(hundredths, True, key=lambda n: _settles(level, trend, n / 100) is None) / 100
+    problem = f"{acceleration:g} is too much with level_weight {level:g} and trend_weight {trend:g}"
+    return {"acceleration_weight": f"{problem}, the average would swing ever wider; it settles at {most:g} or less"}
 
 
 HWMA = IndicatorSpec(
@@ -144,20 +173,15 @@ HWMA = IndicatorSpec(
     title="Holt-Winters Moving Average",
     family="moving averages",
     description=(
-        "Level, trend and acceleration of the series, each smoothed by a factor of its own and each foretold by the "
-        "others, and from them the next value. It starts with the first value."
+        "What level, trend and acceleration of the series, each smoothed by a weight of its own, foretell of the next "
+        "value. It starts with the first value; weights with which it would swing ever wider are refused."
     ),
     inputs=("source",),
-    params=(
-        _factor("level_factor", 0.2, "value in the level"),
-        _factor("trend_factor", 0.1, "change of the level in the trend"),
-        _factor("acceleration_factor", 0.1, "change of the trend in the acceleration"),
-        source(),
-    ),
+    params=(*HOLT_WINTERS, source()),
     outputs=(Output("hwma", "Level plus trend plus half the acceleration.", PRICE, shift=1),),
-    memory=lambda p: _settles(*_hwma_factors(p)),
+    memory=holt_winters_memory,
     references=("https://www.mql5.com/en/code/20856 (Holt-Winters Moving Average)",),
-    check=_hwma_check,
+    check=holt_winters_check,
 )
 
 SSF = IndicatorSpec(

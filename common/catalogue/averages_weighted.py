@@ -1,6 +1,7 @@
 """Averages over a window by weights of its shape, and decays."""
 
 from common.catalogue.params import period, source
+from common.catalogue.references import PANDAS_TA
 from common.catalogue.spec import IndicatorSpec, Output, Param
 from common.catalogue.stability import forever, wilder_memory
 from common.catalogue.units import OTHER, PRICE
@@ -31,14 +32,14 @@ FWMA = _weighted(
     "fwma",
     "Fibonacci Weighted Moving Average",
     "the Fibonacci numbers 1, 1, 2, 3, 5 and so on, the latest value by the greatest",
-    "https://github.com/xgboosted/pandas-ta-classic (fwma, by Kevin Johnson)",
+    f"Kevin Johnson, Fibonacci's Weighted Moving Average. {PANDAS_TA}",
 )
 
 PWMA = _weighted(
     "pwma",
     "Pascal Weighted Moving Average",
     "a row of Pascal's triangle, which is a bell around the middle of the window",
-    "https://github.com/xgboosted/pandas-ta-classic (pwma, by Kevin Johnson)",
+    f"Kevin Johnson, Pascal's Weighted Moving Average. {PANDAS_TA}",
 )
 
 SINWMA = _weighted(
@@ -70,7 +71,7 @@ DECAY = IndicatorSpec(
         "a signal of 1 fades to 0 along a line within `period` bars."
     ),
     inputs=("source",),
-    params=(period(5, minimum=1, what="Bars in which 1 fades to 0"), source()),
+    params=(period(5, minimum=1, what="How long 1 takes to fade to 0"), source()),
     outputs=(Output("decay", "Value or what is left of an earlier one.", OTHER, shift=1),),
     memory=forever,
     references=("https://tulipindicators.org/decay",),

@@ -1,9 +1,9 @@
 """Bands around an average or a line."""
 
-from operator import mul
-
 from common.catalogue.averages import ma_lookback, ma_memory
+from common.catalogue.averages_adaptive import HOLT_WINTERS, holt_winters_check, holt_winters_memory, weight
 from common.catalogue.params import ma_type, multiplier, period, source
+from common.catalogue.references import ACHELIS
 from common.catalogue.spec import IndicatorSpec, Output, Param, Params
 from common.catalogue.stability import forever, rows_to_forget
 from common.catalogue.units import PERCENT, PRICE, RATIO
@@ -199,46 +199,18 @@ TOS_STDEVALL = IndicatorSpec(
     references=("https://toslc.thinkorswim.com/center/reference/thinkScript/Functions/Statistical/StDevAll",),
 )
 
-_HWC_DOUBLINGS = 22
-"""Doublings of a row after which weights that still show the seed count as never settling."""
-
-
-Row = tuple[float, ...]
-
-
-def _moved(before: Row, expected: Row, now: Row, weight: float) -> Row:
-    """`expected`, moved by `weight` towards the step from `before` to `now`: rows of the matrix of one step."""
-    return tuple((1 - weight) * x + weight * (z - y) for x, y, z in zip(expected, before, now, strict=True))
-
-
-def _hwc_settles(p: Params) -> int | None:
-    """Rows until level, trend and acceleration have forgotten their seed, to a power of two; None: they swing up."""
-    a, b, c = (float(p[f"{name}_weight"]) for name in ("level", "trend", "acceleration"))
-    level = (1 - a, 1 - a, (1 - a) / 2)
-    trend = _moved((1, 0, 0), (0, 1, 1), level, b)
-    step: tuple[Row, ...] = (level, trend, _moved((0, 1, 0), (0, 0, 1), trend, c))
-    for doublings in range(_HWC_DOUBLINGS):
-        if all(abs(x) < 1e-6 for row in step for x in row):  # noqa: PLR2004 - as in `stability`
-            return int(2**doublings)
-        columns = tuple(zip(*step, strict=True))
-        step = tuple(tuple(sum(map(mul, row, column)) for column in columns) for row in step)
-    return None
-
-
 HWC = IndicatorSpec(
     name="hwc",
     title="Holt-Winters Channel",
     family="bands",
     description=(
-        "Level, trend and acceleration of the series, smoothed after Holt and Winters and added up, and lines at "
-        "`multiplier` deviations of the series from that sum. Weights with which it would swing up are refused."
+        "The Holt-Winters moving average (hwma) and lines at `multiplier` deviations of the series from it; weights "
+        "with which it would swing ever wider are refused."
     ),
     inputs=("source",),
     params=(
-        *(
-            Param(f"{name}_weight", "float", default, f"Weight of the newest {name}.", min=0.01, max=1.0)
-            for name, default in (("level", 0.2), ("trend", 0.1), ("acceleration", 0.1), ("deviation", 0.1))
-        ),
+        *HOLT_WINTERS,
+        weight("deviation", 0.1, "square of a distance in the deviation"),
         _deviations("Distance of the lines from the middle", 1.0),
         source(),
     ),
@@ -247,9 +219,9 @@ HWC = IndicatorSpec(
         "Level plus trend plus half the acceleration.",
         "Middle minus `multiplier` deviations.",
     ),
-    memory=lambda p: (_hwc_settles(p) or 0) + rows_to_forget(float(p["deviation_weight"])),
+    memory=lambda p: holt_winters_memory(p) + rows_to_forget(float(p["deviation_weight"])),
     references=("https://www.mql5.com/en/code/20857",),
-    check=lambda p: {} if _hwc_settles(p) else {"acceleration_weight": "with these weights the channel never settles"},
+    check=holt_winters_check,
     aliases=("holt_winters_channel",),
 )
 
@@ -280,7 +252,7 @@ STARC_BANDS = IndicatorSpec(
     ),
     lookback=_starc_lookback,
     memory=lambda p: range_memory(str(p["convention"]), int(p["atr_period"])),
-    references=("Manning Stoller, in Steven Achelis, Technical Analysis from A to Z (1995)",),
+    references=(f"Manning Stoller, in {ACHELIS}",),
     aliases=("starc",),
 )
 

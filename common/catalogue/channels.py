@@ -3,13 +3,13 @@
 from common.catalogue.averages import ma_lookback, ma_memory
 from common.catalogue.bands import average_memory, bands
 from common.catalogue.params import ma_type, multiplier, period, source
+from common.catalogue.references import CARTER, PANDAS_TA
 from common.catalogue.spec import IndicatorSpec, Output, Param, Params
 from common.catalogue.stability import ema_memory, forever, wilder_memory
 from common.catalogue.units import FLAG, PRICE
 from common.catalogue.volatility import range_convention, range_memory
 
 _RANGES = "average true ranges"
-_CARTER = "John Carter, Mastering the Trade (2005)"
 
 
 def _atr_period(default: int) -> Param:
@@ -106,7 +106,7 @@ ABERRATION = IndicatorSpec(
     ),
     lookback=_windowed_lookback,
     memory=lambda p: wilder_memory(int(p["atr_period"])),
-    references=("https://github.com/twopirllc/pandas-ta/issues/46",),
+    references=("Keith Fitschen, Aberration (1986), whose bands are standard deviations", PANDAS_TA),
 )
 
 FCB = IndicatorSpec(
@@ -114,16 +114,16 @@ FCB = IndicatorSpec(
     title="Fractal Chaos Bands",
     family="channels",
     description=(
-        "The last high above, and the last low below, all `span` bars on each side of it. A fractal is known, and "
-        "moves the band, `span` bars after it; before the first one there is no value."
+        "The last high above, and the last low below, all `side_bars` bars on each side of it. A fractal is known, and "
+        "moves the band, `side_bars` bars after it; before the first one there is no value."
     ),
     inputs=("high", "low"),
-    params=(period(2, name="span", minimum=1, what="Neighbours on each side that a fractal stands out from"),),
+    params=(period(2, name="side_bars", minimum=1, what="Neighbours on each side that a fractal stands out from"),),
     outputs=(
         Output("upper", "Last fractal high.", PRICE, shift=1, gaps=True),
         Output("lower", "Last fractal low.", PRICE, shift=1, gaps=True),
     ),
-    lookback=lambda p: 2 * int(p["span"]),
+    lookback=lambda p: 2 * int(p["side_bars"]),
     memory=forever,
     references=("Bill Williams, Trading Chaos (1995)", "https://dotnet.stockindicators.dev/indicators/Fcb/"),
     aliases=("fractal_chaos_bands",),
@@ -180,7 +180,7 @@ SQUEEZE = IndicatorSpec(
     ),
     lookback=_squeeze_lookback,
     memory=lambda p: max(_of_squeeze(p, "memory")),
-    references=(_CARTER,),
+    references=(CARTER,),
 )
 
 
@@ -218,7 +218,7 @@ SQUEEZE_PRO = IndicatorSpec(
     lookback=_squeeze_lookback,
     memory=lambda p: max(_of_squeeze(p, "memory")),
     references=(
-        _CARTER,
+        CARTER,
         "https://usethinkscript.com/threads/john-carters-squeeze-pro-indicator-for-thinkorswim-free.4021/",
     ),
     check=_ordered,
@@ -235,8 +235,9 @@ TTM_SQUEEZE = IndicatorSpec(
     title="TTM Squeeze",
     family="volatility",
     description=(
-        "Carter's squeeze: whether the Bollinger Bands lie within the Keltner channel, both of simple averages, and "
-        "the end of a regression line through the close less the mean of the window's middle and its average."
+        "Carter's squeeze: whether the Bollinger Bands lie within the Keltner channel, both of simple averages. Its "
+        "momentum is the end of a regression line through the distances of the close from the mean of two: the middle "
+        "of the window's range, and its moving average."
     ),
     inputs=("high", "low", "close"),
     params=(
@@ -253,7 +254,7 @@ TTM_SQUEEZE = IndicatorSpec(
     ),
     lookback=_ttm_lookback,
     memory=average_memory,
-    references=(_CARTER, "https://www.tradingview.com/script/nqQ1DT5a-Squeeze-Momentum-Indicator-LazyBear/"),
+    references=(CARTER, "https://www.tradingview.com/script/nqQ1DT5a-Squeeze-Momentum-Indicator-LazyBear/"),
     aliases=("squeeze_momentum",),
 )
 

@@ -1,6 +1,7 @@
 """Crossings of two series, and whether series rise or fall."""
 
 from common.catalogue.params import period, source, source2
+from common.catalogue.references import PANDAS_TA
 from common.catalogue.spec import IndicatorSpec, Output, Param
 from common.catalogue.units import FLAG
 
@@ -58,7 +59,7 @@ def _trend(name: str, title: str, direction: str) -> IndicatorSpec:
         ),
         outputs=(Output(name, "1 for yes, 0 for no.", FLAG, low=0.0, high=1.0, shift=0),),
         lookback=lambda p: int(p["period"]),
-        references=("https://github.com/xgboosted/pandas-ta-classic",),
+        references=(PANDAS_TA,),
     )
 
 
@@ -83,7 +84,7 @@ def _run(name: str, title: str, moves: str) -> IndicatorSpec:
         ),
         outputs=(Output(name, "1 for yes, 0 for no.", FLAG, low=0.0, high=1.0, shift=0),),
         lookback=lambda p: int(p["period"]),
-        references=("https://github.com/xgboosted/pandas-ta-classic",),
+        references=(PANDAS_TA,),
     )
 
 

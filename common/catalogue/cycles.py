@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 
+from common.catalogue.averages import HILBERT_MEMORY, mama_memory
 from common.catalogue.params import period, source
+from common.catalogue.references import PANDAS_TA
 from common.catalogue.spec import IndicatorSpec, Output, Param, Params
-from common.catalogue.stability import ema_memory, rows_to_forget
+from common.catalogue.stability import ema_memory
 from common.catalogue.units import BARS, DEGREES, FLAG, PRICE, RATIO
 
 _ROCKET_SCIENCE = "John F. Ehlers, Rocket Science for Traders (2001)"
 _MAMA = "John F. Ehlers, MESA Adaptive Moving Averages, Stocks & Commodities 19:10 (2001)"
-
-_HILBERT_MEMORY = 300
-"""Measured, for the transform is tuned by its own result: started later, it came within 1e-6 in fewer rows."""
 
 
 def _hilbert(
@@ -27,7 +26,7 @@ def _hilbert(
         params=(source(),),
         outputs=outputs,
         lookback=_rows(lookback),
-        memory=_rows(_HILBERT_MEMORY),
+        memory=_rows(HILBERT_MEMORY),
         references=(_ROCKET_SCIENCE, f"https://ta-lib.org/functions/{name}/"),
     )
 
@@ -90,7 +89,7 @@ HT_TRENDMODE = _hilbert(
         "Whether the market trends: it does from half a cycle after sine and lead sine crossed unless the phase turns "
         "at the cycle's pace, and always where the price is 1.5 % or more from the trendline."
     ),
-    (Output("trend", "1 in a trend, 0 in a cycle.", FLAG, low=0.0, high=1.0),),
+    (Output("trendmode", "1 in a trend, 0 in a cycle.", FLAG, low=0.0, high=1.0),),
     63,
 )
 
@@ -124,7 +123,7 @@ MAMA = IndicatorSpec(
         Output("fama", "Following adaptive average.", PRICE),
     ),
     lookback=_rows(32),
-    memory=lambda p: _HILBERT_MEMORY + rows_to_forget(float(p["slow_limit"]) / 2),
+    memory=lambda p: mama_memory(float(p["slow_limit"])),
     references=(_MAMA, "https://ta-lib.org/functions/mama/"),
     check=_fast_above_slow,
 )
@@ -141,7 +140,7 @@ MSW = IndicatorSpec(
     params=(period(5, what="Length of the cycle"), source()),
     outputs=(
         Output("sine", "Sine of the phase.", RATIO, low=-1.0, high=1.0, shift=0),
-        Output("lead", "Sine of the phase plus 45 degrees.", RATIO, low=-1.0, high=1.0, shift=0),
+        Output("lead_sine", "Sine of the phase plus 45 degrees.", RATIO, low=-1.0, high=1.0, shift=0),
     ),
     lookback=lambda p: int(p["period"]) - 1,
     references=(
@@ -161,8 +160,8 @@ DSP = IndicatorSpec(
     lookback=lambda p: int(p["period"]) - 1,
     memory=lambda p: ema_memory(int(p["period"])),
     references=(
-        "John F. Ehlers, MESA and Trading Market Cycles (2002), here with one average as in pandas-ta",
-        "https://github.com/xgboosted/pandas-ta-classic",
+        "John F. Ehlers, MESA and Trading Market Cycles (2002), who takes two averages",
+        PANDAS_TA,
     ),
 )
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from common.catalogue.params import period
+from common.catalogue.references import WILDER
 from common.catalogue.spec import IndicatorSpec, Output, Params
 from common.catalogue.stability import wilder_memory
 from common.catalogue.units import POINTS, PRICE, RATIO
 
 _FAMILY = "directional movement"
-_WILDER = "J. Welles Wilder, New Concepts in Technical Trading Systems (1978)"
 
 _UP = (
     "Upward movement is what a high exceeds the one before by, where that is more than the low falls below the one "
@@ -46,7 +46,7 @@ def _movement(
         outputs=outputs,
         lookback=lambda p: max(int(p["period"]) - 1, 1),
         memory=_memory(1),
-        references=(_WILDER, *references),
+        references=(WILDER, *references),
     )
 
 
@@ -63,7 +63,7 @@ def _indicator(
         outputs=outputs,
         lookback=_period,
         memory=_memory(1),
-        references=(_WILDER, *references),
+        references=(WILDER, *references),
     )
 
 
@@ -78,7 +78,7 @@ def _index(name: str, title: str, description: str, lookback: Callable[[Params],
         outputs=(_percent(name, "From 0 (as much up as down) to 100 (all one way)."),),
         lookback=lookback,
         memory=_memory(times),
-        references=(_WILDER, f"https://ta-lib.org/functions/{name}/"),
+        references=(WILDER, f"https://ta-lib.org/functions/{name}/"),
     )
 
 
@@ -169,7 +169,7 @@ AROON = IndicatorSpec(
     ),
     lookback=_period,
     references=(
-        "Tushar Chande, Time Price Oscillator, Stocks & Commodities (September 1995)",
+        "Tushar S. Chande, Time Price Oscillator, Stocks & Commodities (September 1995)",
         "https://ta-lib.org/functions/aroon/",
     ),
 )

@@ -47,11 +47,15 @@ DIV = IndicatorSpec(
     name="div",
     title="Quotient of Two Series",
     family=_FAMILY,
-    description="The first series divided by the second; no value where the second is 0.",
+    description=(
+        "The first series divided by the second; no value where the second is 0. "
+        "As relative strength it rises while the first series does better."
+    ),
     inputs=("source", "source2"),
     params=_TWO,
     outputs=(Output("div", "Quotient of the two values.", RATIO, gaps=True),),
-    references=(_TALIB.format("div"),),
+    references=(_TALIB.format("div"), "https://dotnet.stockindicators.dev/indicators/Prs/"),
+    aliases=("prs", "price_relative_strength"),
 )
 
 CUMSUM = IndicatorSpec(

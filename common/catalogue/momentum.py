@@ -2,6 +2,7 @@
 
 from common.catalogue.averages import ma_lookback, ma_memory
 from common.catalogue.params import fast_below_slow, ma_type, period, source
+from common.catalogue.references import CHANDE_KROLL, WILDER
 from common.catalogue.spec import IndicatorSpec, Output, Param, Params
 from common.catalogue.stability import ema_memory, rows_to_forget, wilder_memory
 from common.catalogue.units import PERCENT, POINTS, PRICE, RATIO
@@ -52,7 +53,7 @@ RSI = IndicatorSpec(
     lookback=lambda p: int(p["period"]),
     memory=_rsi_memory,
     references=(
-        "J. Welles Wilder, New Concepts in Technical Trading Systems (1978)",
+        WILDER,
         "https://ta-lib.org/functions/rsi/",
     ),
 )
@@ -67,7 +68,7 @@ IMI = IndicatorSpec(
     outputs=(Output("imi", "From 0 (only losses) to 100 (only gains).", POINTS, low=0.0, high=100.0, shift=0),),
     lookback=lambda p: int(p["period"]) - 1,
     references=(
-        "Tushar Chande and Stanley Kroll, The New Technical Trader (1994)",
+        CHANDE_KROLL,
         "https://ta-lib.org/functions/imi/",
     ),
 )
@@ -235,7 +236,7 @@ AC = IndicatorSpec(
     family=_FAMILY,
     description="The awesome oscillator (ao) less its own simple average: whether momentum gains or loses speed.",
     inputs=("hl2",),
-    params=(_fast(5), _slow(34), period(5, name="signal_period", what="Length of the last average")),
+    params=(_fast(5), _slow(34), period(5, name="signal_period", minimum=1, what="Length of the last average")),
     outputs=(Output("ac", "Awesome oscillator minus its average.", PRICE, shift=0),),
     lookback=_macd_lookback,
     references=(_WILLIAMS, "https://ta-lib.org/functions/ac/"),
@@ -306,7 +307,7 @@ QSTICK = IndicatorSpec(
     outputs=(Output("qstick", "Mean of close minus open.", PRICE, shift=0),),
     lookback=lambda p: int(p["period"]) - 1,
     references=(
-        "Tushar Chande and Stanley Kroll, The New Technical Trader (1994)",
+        CHANDE_KROLL,
         "https://ta-lib.org/functions/qstick/",
     ),
 )

@@ -2,6 +2,7 @@
 
 from common.catalogue.averages import ma_lookback, ma_memory
 from common.catalogue.params import fast_below_slow, ma_type, period, source, source2
+from common.catalogue.references import WILDER
 from common.catalogue.spec import IndicatorSpec, Output, Param, Params
 from common.catalogue.stability import rows_to_forget
 from common.catalogue.units import OTHER, PRICE
@@ -90,7 +91,7 @@ RMA = _average(
     "Each value moves the average by 1 / period of its distance; "
     "the first average is the mean of the first `period` values.",
     default=14,
-    references=("J. Welles Wilder, New Concepts in Technical Trading Systems (1978)",),
+    references=(WILDER,),
     aliases=("smma", "wilders"),
 )
 

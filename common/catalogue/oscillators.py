@@ -1,11 +1,10 @@
 """Oscillators around zero or one, without bounds."""
 
-from common.catalogue.params import period, source, source2
+from common.catalogue.params import period, source
+from common.catalogue.references import ACHELIS, CHANDE_KROLL, PANDAS_TA
 from common.catalogue.spec import IndicatorSpec, Output, Param, Params
 from common.catalogue.stability import ema_memory
 from common.catalogue.units import BARS, PERCENT, POINTS, PRICE, RATIO
-
-_CHANDE_KROLL = "Tushar Chande and Stanley Kroll, The New Technical Trader (1994)"
 
 CCI = IndicatorSpec(
     name="cci",
@@ -50,7 +49,7 @@ DPO = IndicatorSpec(
     outputs=(Output("dpo", "Value minus the mean around it.", PRICE, shift=0, gaps=True),),
     lookback=_dpo_lookback,
     lookahead=lambda p: bool(p["lookahead"]),
-    references=("Steven B. Achelis, Technical Analysis from A to Z (1995)", "https://ta-lib.org/functions/dpo/"),
+    references=(ACHELIS, "https://ta-lib.org/functions/dpo/"),
     aliases=("detrended_price_oscillator",),
 )
 
@@ -66,7 +65,7 @@ FOSC = IndicatorSpec(
     params=(period(5, what="Window of the regression"), source()),
     outputs=(Output("fosc", "Positive above the forecast.", PERCENT),),
     lookback=lambda p: int(p["period"]),
-    references=(_CHANDE_KROLL, "https://ta-lib.org/functions/fosc/"),
+    references=(CHANDE_KROLL, "https://ta-lib.org/functions/fosc/"),
     aliases=("forecast_oscillator",),
 )
 
@@ -82,7 +81,7 @@ CFO = IndicatorSpec(
     params=(period(9, what="Window of the regression"), source()),
     outputs=(Output("cfo", "Positive above the line.", PERCENT),),
     lookback=lambda p: int(p["period"]) - 1,
-    references=(_CHANDE_KROLL, "https://www.sierrachart.com/index.php?page=doc/StudiesReference.php&ID=357"),
+    references=(CHANDE_KROLL, "https://www.sierrachart.com/index.php?page=doc/StudiesReference.php&ID=357"),
     aliases=("chande_forecast_oscillator",),
 )
 
@@ -99,7 +98,10 @@ PGO = IndicatorSpec(
     outputs=(Output("pgo", "Distance from the mean.", RATIO, shift=0),),
     lookback=lambda p: int(p["period"]),
     memory=lambda p: ema_memory(int(p["period"])),
-    references=("https://library.tradingtechnologies.com/trade/chrt-ti-pretty-good-oscillator.html",),
+    references=(
+        "Mark Johnson, Pretty Good Oscillator (1999)",
+        "https://library.tradingtechnologies.com/trade/chrt-ti-pretty-good-oscillator.html",
+    ),
     aliases=("pretty_good_oscillator",),
 )
 
@@ -134,7 +136,7 @@ BRAR = IndicatorSpec(
         Output("br", "From the close before: willingness to buy.", PERCENT, low=0.0, shift=0, gaps=True),
     ),
     lookback=lambda p: int(p["period"]),
-    references=("https://github.com/twopirllc/pandas-ta/issues/46",),
+    references=(PANDAS_TA,),
 )
 
 RVGI = IndicatorSpec(
@@ -156,16 +158,4 @@ RVGI = IndicatorSpec(
     aliases=("relative_vigor_index",),
 )
 
-PRS = IndicatorSpec(
-    name="prs",
-    title="Price Relative Strength",
-    family="oscillators",
-    description="One series by another: it rises while the first does better. No value where the second is 0.",
-    inputs=("source", "source2"),
-    params=(source(), source2()),
-    outputs=(Output("prs", "First by second series.", RATIO, gaps=True),),
-    references=("https://dotnet.stockindicators.dev/indicators/Prs/",),
-    aliases=("price_relative_strength",),
-)
-
-SPECS = (CCI, DPO, FOSC, CFO, PGO, CG, BRAR, RVGI, PRS)
+SPECS = (CCI, DPO, FOSC, CFO, PGO, CG, BRAR, RVGI)

@@ -2,13 +2,13 @@
 
 from common.catalogue.averages import ma_lookback, ma_memory
 from common.catalogue.params import ma_type, period, source
+from common.catalogue.references import CHANDE_KROLL
 from common.catalogue.spec import IndicatorSpec, Output, Params
 from common.catalogue.stability import ema_memory, wilder_memory
 from common.catalogue.units import POINTS
 
 _BAR = ("high", "low", "close")
 _LANE = "George C. Lane, Lane's Stochastics (1984)"
-_CHANDE_KROLL = "Tushar Chande and Stanley Kroll, The New Technical Trader (1994)"
 _K_PERIOD = period(14, name="k_period", minimum=1, what="Window of the range")
 _D_PERIOD = period(3, name="d_period", minimum=1, what="Length of the average that gives %D")
 _D_TYPE = ma_type(name="d_ma_type", what="Kind of moving average that gives %D")
@@ -86,7 +86,7 @@ STOCHRSI = IndicatorSpec(
     ),
     lookback=lambda p: int(p["period"]) + _smoothed_lookback(p, "d"),
     memory=lambda p: wilder_memory(int(p["period"])) + _smoothed_memory(p, "d"),
-    references=(_CHANDE_KROLL, "https://ta-lib.org/functions/stochrsi/"),
+    references=(CHANDE_KROLL, "https://ta-lib.org/functions/stochrsi/"),
     aliases=("stoch_rsi",),
 )
 
@@ -147,7 +147,7 @@ CMO = IndicatorSpec(
     outputs=(Output("cmo", "From -100 (only losses) to 100 (only gains).", POINTS, -100.0, 100.0, shift=0),),
     lookback=lambda p: int(p["period"]),
     memory=lambda p: wilder_memory(int(p["period"])),
-    references=(_CHANDE_KROLL, "https://ta-lib.org/functions/cmo/"),
+    references=(CHANDE_KROLL, "https://ta-lib.org/functions/cmo/"),
 )
 
 CMOU = IndicatorSpec(
@@ -162,7 +162,7 @@ CMOU = IndicatorSpec(
     params=(period(14, what="Number of changes"), source()),
     outputs=(Output("cmou", "From -100 (only losses) to 100 (only gains).", POINTS, -100.0, 100.0, shift=0),),
     lookback=lambda p: int(p["period"]),
-    references=(_CHANDE_KROLL, "https://ta-lib.org/functions/cmou/"),
+    references=(CHANDE_KROLL, "https://ta-lib.org/functions/cmou/"),
 )
 
 ULTOSC = IndicatorSpec(
@@ -198,7 +198,7 @@ SMI = IndicatorSpec(
         period(13, what="Window of the range"),
         period(2, name="fast_period", what="Length of the second average"),
         period(25, name="slow_period", what="Length of the first average"),
-        period(9, name="signal_period", what="Length of the signal's average"),
+        period(9, name="signal_period", minimum=1, what="Length of the signal's average"),
     ),
     outputs=(
         Output("smi", "From -100 (at the lowest low) to 100 (at the highest high).", POINTS, -100.0, 100.0, shift=0),

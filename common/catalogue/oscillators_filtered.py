@@ -11,7 +11,9 @@ def _stc_lookback(p: Params) -> int:
 
 
 def _stc_memory(p: Params) -> int:
-    return ema_memory(int(p["slow_period"])) + 2 * (int(p["cycle_period"]) + rows_to_forget(float(p["smoothing"])))
+    """Measured on real bars: the stochastics magnify the averages' seeds, so these need half as much time again."""
+    averages, stochastic = ema_memory(int(p["slow_period"])), int(p["cycle_period"])
+    return 3 * averages // 2 + 2 * (stochastic + rows_to_forget(float(p["smoothing"])))
 
 
 STC = IndicatorSpec(
@@ -157,7 +159,7 @@ QQE = IndicatorSpec(
     ),
     inputs=("source",),
     params=(
-        period(14, what="Length of the RSI; its movement is averaged over 2 period - 1, twice"),
+        period(14, what="Length of the RSI and, doubled less one, of the two averages of its movement"),
         period(5, name="smooth_period", minimum=1, what="Length of the RSI's exponential average"),
         multiplier(4.236, what="Distance of the level in average movements"),
         source(),

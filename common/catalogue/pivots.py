@@ -1,6 +1,7 @@
 """Levels that bars leave behind, and the turning points among them."""
 
 from common.catalogue.params import multiplier, period
+from common.catalogue.references import PANDAS_TA
 from common.catalogue.spec import IndicatorSpec, Output, Param, Params
 from common.catalogue.stability import forever
 from common.catalogue.units import FLAG, PATTERN, PRICE
@@ -129,8 +130,8 @@ FRACTAL = IndicatorSpec(
     ),
     inputs=("high", "low"),
     params=(
-        period(2, name="left_bars", minimum=1, what="Bars before"),
-        period(2, name="right_bars", minimum=1, what="Bars after"),
+        period(2, name="left_bars", minimum=1, what="Neighbours before that a fractal stands out from"),
+        period(2, name="right_bars", minimum=1, what="Neighbours after that a fractal stands out from"),
         _lookahead("Mark the bar itself, on which it is not yet known; the last bars have no value then."),
     ),
     outputs=(
@@ -139,7 +140,7 @@ FRACTAL = IndicatorSpec(
     ),
     lookback=_fractal_lookback,
     lookahead=_looks_ahead,
-    references=("Bill M. Williams, Trading Chaos (1995)", "https://ta-lib.org/functions/fractal/"),
+    references=("Bill Williams, Trading Chaos (1995)", "https://ta-lib.org/functions/fractal/"),
     aliases=("pivot_points_hl", "pivots"),
 )
 
@@ -212,7 +213,7 @@ SMC_SWEEP = IndicatorSpec(
     params=(period(15, minimum=1), multiplier(1.5, what="Length the wick must exceed, in bodies")),
     outputs=(Output("smc_sweep", "1 of a low, -1 of a high, else 0.", FLAG, low=-1.0, high=1.0, shift=0),),
     lookback=lambda p: int(p["period"]),
-    references=("pandas-ta-classic, momentum/smc_sweep",),
+    references=(PANDAS_TA,),
 )
 
 SPECS = (PIVOT_POINTS, ROLLING_PIVOTS, CPR, FRACTAL, ZIGZAG, ICHIMOKU, SMC_SWEEP)

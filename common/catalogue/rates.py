@@ -2,6 +2,7 @@
 
 from common.catalogue.averages import ma_lookback, ma_memory
 from common.catalogue.params import ma_type, period, source
+from common.catalogue.references import PANDAS_TA
 from common.catalogue.spec import IndicatorSpec, Output, Params
 from common.catalogue.stability import ema_memory, rows_to_forget
 from common.catalogue.units import PERCENT, PRICE, RATIO
@@ -10,7 +11,9 @@ _FAMILY = "momentum"
 _FOUR = (1, 2, 3, 4)
 
 
-def _rate(name: str, title: str, description: str, output: Output, *, reference: str = "") -> IndicatorSpec:
+def _rate(
+    name: str, title: str, description: str, output: Output, *, reference: str = "", aliases: tuple[str, ...] = ()
+) -> IndicatorSpec:
     """A spec of a value against that of `period` bars before; those of TA-Lib reach back ten by default."""
     return IndicatorSpec(
         name=name,
@@ -22,6 +25,7 @@ def _rate(name: str, title: str, description: str, output: Output, *, reference:
         outputs=(output,),
         lookback=lambda p: int(p["period"]),
         references=(reference or f"https://ta-lib.org/functions/{name}/",),
+        aliases=aliases,
     )
 
 
@@ -40,8 +44,10 @@ ROC = _rate(
 ROCP = _rate(
     "rocp",
     "Rate of Change, in Parts",
-    "Change from the value `period` bars before as a part of it: 0.01 is one percent; 0 where that is 0.",
+    "Change from the value `period` bars before as a part of it: 0.01 is one percent; 0 where that is 0. "
+    "With a `period` of 1, the simple return of each bar.",
     Output("rocp", "Change over the value before.", RATIO),
+    aliases=("percent_return",),
 )
 ROCR = _rate(
     "rocr",
@@ -62,13 +68,6 @@ LAG = _rate(
     Output("lag", "Value before.", PRICE, shift=1),
     reference="https://tulipindicators.org/lag",
 )
-PERCENT_RETURN = _rate(
-    "percent_return",
-    "Simple Return",
-    "Return over `period` bars as a part of the value at their beginning: 0.01 is one percent; 0 where that is 0.",
-    Output("percent_return", "Return over the bars.", RATIO),
-    reference="https://en.wikipedia.org/wiki/Rate_of_return",
-)
 LOG_RETURN = _rate(
     "log_return",
     "Logarithmic Return",
@@ -88,7 +87,7 @@ ROC_WB = IndicatorSpec(
     inputs=("source",),
     params=(
         period(20, minimum=1, what="How far back"),
-        period(3, name="ema_period", minimum=1, what="Length of the average"),
+        period(3, name="smooth_period", minimum=1, what="Length of the average"),
         period(20, name="deviation_period", minimum=1, what="Length of the bands' window"),
         source(),
     ),
@@ -98,8 +97,8 @@ ROC_WB = IndicatorSpec(
         Output("upper", "Root mean square of `roc`.", PERCENT, low=0.0),
         Output("lower", "The upper band below zero.", PERCENT, high=0.0),
     ),
-    lookback=lambda p: int(p["period"]) + max(int(p["ema_period"]), int(p["deviation_period"])) - 1,
-    memory=lambda p: ema_memory(int(p["ema_period"])),
+    lookback=lambda p: int(p["period"]) + max(int(p["smooth_period"]), int(p["deviation_period"])) - 1,
+    memory=lambda p: ema_memory(int(p["smooth_period"])),
     references=("Vitali Apirine, Rate of Change with Bands, Stocks & Commodities (March 2021)",),
 )
 
@@ -116,7 +115,7 @@ BIAS = IndicatorSpec(
     outputs=(Output("bias", "Distance over the average.", RATIO),),
     lookback=lambda p: ma_lookback(str(p["ma_type"]), int(p["period"])),
     memory=lambda p: ma_memory(str(p["ma_type"]), int(p["period"])),
-    references=("https://github.com/xgboosted/pandas-ta-classic (bias)",),
+    references=(PANDAS_TA,),
 )
 
 
@@ -155,7 +154,7 @@ VHF = IndicatorSpec(
 
 
 def _kst_lookback(p: Params) -> int:
-    first = max(int(p[f"roc_period_{n}"]) + int(p[f"sma_period_{n}"]) for n in _FOUR) - 1
+    first = max(int(p[f"roc_period_{n}"]) + int(p[f"smooth_period_{n}"]) for n in _FOUR) - 1
     return first + int(p["signal_period"]) - 1
 
 
@@ -174,7 +173,7 @@ KST = IndicatorSpec(
             for n, default in zip(_FOUR, (10, 15, 20, 30), strict=True)
         ),
         *(
-            period(default, name=f"sma_period_{n}", minimum=1, what=f"Length of the average of rate {n}")
+            period(default, name=f"smooth_period_{n}", minimum=1, what=f"Length of the average of rate {n}")
             for n, default in zip(_FOUR, (10, 10, 10, 15), strict=True)
         ),
         period(9, name="signal_period", minimum=1, what="Length of the signal's average"),
@@ -253,7 +252,7 @@ TRIX = IndicatorSpec(
     name="trix",
     title="TRIX",
     family=_FAMILY,
-    description="Rate of change per bar, in percent, of an exponential average of one of one.",
+    description="Change per bar, in percent, of an exponential average taken three times, each time of the one before.",
     inputs=("source",),
     params=(period(30, minimum=1, what="Length of each average"), source()),
     outputs=(Output("trix", "Change in percent.", PERCENT),),
@@ -285,6 +284,6 @@ TRIXH = IndicatorSpec(
 )
 
 SPECS = (
-    *(MOM, ROC, ROCP, ROCR, ROCR100, LAG, PERCENT_RETURN, LOG_RETURN),
+    *(MOM, ROC, ROCP, ROCR, ROCR100, LAG, LOG_RETURN),
     *(ROC_WB, BIAS, ER, VHF, KST, PMO, COPPOCK, TRIX, TRIXH),
 )

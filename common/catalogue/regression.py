@@ -1,8 +1,9 @@
 """Straight lines through windows by least squares."""
 
 from common.catalogue.params import period, source
+from common.catalogue.references import CHANDE_KROLL, PANDAS_TA
 from common.catalogue.spec import IndicatorSpec, Output
-from common.catalogue.units import OTHER, PRICE, RATIO
+from common.catalogue.units import ANGLE, PRICE, RATIO
 
 _FAMILY = "regression"
 
@@ -51,7 +52,7 @@ LINEARREG_ANGLE = _line(
     "linearreg_angle",
     "Linear Regression Angle",
     "The angle of the line of least squares through the window, one unit of price being as long as one row.",
-    Output("linearreg_angle", "Angle in degrees, above 0 for a rising line.", OTHER, low=-90.0, high=90.0, shift=0),
+    Output("linearreg_angle", "Angle in degrees, above 0 for a rising line.", ANGLE, low=-90.0, high=90.0, shift=0),
     aliases=("linearregangle", "linregangle"),
 )
 
@@ -67,14 +68,14 @@ SLOPE = IndicatorSpec(
     title="Slope",
     family=_FAMILY,
     description=(
-        "The change over `period` rows divided by their number, from the first and the last value alone; "
-        "linearreg_slope takes all values into account."
+        "The change over `period` rows divided by their number, from the first and the last value alone, as in "
+        "pandas-ta; the `slope` of Stock.Indicators, which takes all values into account, is linearreg_slope."
     ),
     inputs=("source",),
     params=(period(1, minimum=1, what="How far back to compare"), source()),
     outputs=(Output("slope", "Change per row.", PRICE, shift=0),),
     lookback=lambda p: int(p["period"]),
-    references=("https://github.com/xgboosted/pandas-ta-classic",),
+    references=(PANDAS_TA,),
 )
 
 R_SQUARED = IndicatorSpec(
@@ -88,7 +89,7 @@ R_SQUARED = IndicatorSpec(
     params=(period(14), source()),
     outputs=(Output("r_squared", "From 0 (no trend) to 1 (a straight line).", RATIO, low=0.0, high=1.0, shift=0),),
     lookback=lambda p: int(p["period"]) - 1,
-    references=("Tushar S. Chande and Stanley Kroll, The New Technical Trader (1994)",),
+    references=(CHANDE_KROLL,),
 )
 
 SPECS = (LINEARREG, LINEARREG_INTERCEPT, LINEARREG_SLOPE, LINEARREG_ANGLE, TSF, SLOPE, R_SQUARED)

@@ -1,12 +1,12 @@
 """Statistics of windows, and how two series move together."""
 
 from common.catalogue.params import multiplier, period, source, source2
+from common.catalogue.references import PANDAS_TA
 from common.catalogue.spec import IndicatorSpec, Output, Param, Params
 from common.catalogue.units import PERCENT, POINTS, PRICE, PRICE_SQUARED, RATIO
 
 _FAMILY = "statistics"
 _TALIB = "https://ta-lib.org/functions/{}/"
-_PANDAS_TA = "https://github.com/xgboosted/pandas-ta-classic"
 _STOCK_INDICATORS = "https://dotnet.stockindicators.dev/indicators/{}/"
 
 
@@ -19,13 +19,13 @@ def _changes(p: Params) -> int:
     return int(p["period"])
 
 
-_CONVENTION = Param(
-    "convention",
-    "choice",
-    "population",
-    "Divide the squares by their number (population) or by one less (sample).",
-    choices=("population", "sample"),
-)
+def deviation_convention(default: str = "population") -> Param:
+    """What the squares of a variance are divided by."""
+    text = "Divide the squares by their number (population) or by one less (sample)."
+    return Param("convention", "choice", default, text, choices=("population", "sample"))
+
+
+_CONVENTION = deviation_convention()
 
 AVGDEV = IndicatorSpec(
     name="avgdev",
@@ -78,7 +78,7 @@ STDERR = IndicatorSpec(
     params=(period(14), _CONVENTION, source()),
     outputs=(Output("stderr", "Standard error of the mean.", PRICE, low=0.0, shift=0),),
     lookback=_window,
-    references=("https://tulipindicators.org/stderr", _PANDAS_TA),
+    references=("https://tulipindicators.org/stderr", PANDAS_TA),
 )
 
 Z_SCORE = IndicatorSpec(
@@ -93,7 +93,7 @@ Z_SCORE = IndicatorSpec(
     params=(period(30), _CONVENTION, source()),
     outputs=(Output("z_score", "Distance from the mean in standard deviations.", RATIO, shift=0),),
     lookback=_window,
-    references=(_PANDAS_TA, _STOCK_INDICATORS.format("StdDev")),
+    references=(PANDAS_TA, _STOCK_INDICATORS.format("StdDev")),
     aliases=("zscore",),
 )
 
@@ -109,7 +109,7 @@ SKEW = IndicatorSpec(
     params=(period(30, minimum=3), source()),
     outputs=(Output("skew", "Above 0 when the upper tail is the longer one.", RATIO, shift=0),),
     lookback=_window,
-    references=("D. N. Joanes and C. A. Gill, Comparing Measures of Sample Skewness and Kurtosis (1998)", _PANDAS_TA),
+    references=("D. N. Joanes and C. A. Gill, Comparing Measures of Sample Skewness and Kurtosis (1998)", PANDAS_TA),
 )
 
 KURTOSIS = IndicatorSpec(
@@ -124,7 +124,7 @@ KURTOSIS = IndicatorSpec(
     params=(period(30, minimum=4), source()),
     outputs=(Output("kurtosis", "0 for a normal distribution, above it for heavier tails.", RATIO, shift=0),),
     lookback=_window,
-    references=("D. N. Joanes and C. A. Gill, Comparing Measures of Sample Skewness and Kurtosis (1998)", _PANDAS_TA),
+    references=("D. N. Joanes and C. A. Gill, Comparing Measures of Sample Skewness and Kurtosis (1998)", PANDAS_TA),
 )
 
 ENTROPY = IndicatorSpec(
@@ -139,7 +139,7 @@ ENTROPY = IndicatorSpec(
     params=(period(10), source()),
     outputs=(Output("entropy", "Entropy in bits.", POINTS, low=0.0, gaps=True),),
     lookback=_window,
-    references=("Claude E. Shannon, A Mathematical Theory of Communication (1948)", _PANDAS_TA),
+    references=("Claude E. Shannon, A Mathematical Theory of Communication (1948)", PANDAS_TA),
 )
 
 SMA_ANALYSIS = IndicatorSpec(
@@ -169,8 +169,8 @@ PERCENTILE = IndicatorSpec(
     title="Percentile",
     family=_FAMILY,
     description=(
-        "The value that a share of the last `period` values does not exceed; "
-        "nearest (the default) is always one of them, linear may lie between two."
+        "The value that a share of the last `period` values does not exceed; nearest (the default) is always one of "
+        "them, linear may lie between two. Elsewhere a `quantile` of 0.25 is a `percentile` of 25 with linear."
     ),
     inputs=("source",),
     params=(
@@ -200,7 +200,7 @@ MEDIAN = IndicatorSpec(
     params=(period(30), source()),
     outputs=(Output("median", "Median of the window.", PRICE, shift=1),),
     lookback=_window,
-    references=(_PANDAS_TA,),
+    references=(PANDAS_TA,),
 )
 
 PERCENTRANK = IndicatorSpec(

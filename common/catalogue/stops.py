@@ -2,6 +2,7 @@
 
 from common.catalogue.averages import ma_lookback
 from common.catalogue.params import ma_type, multiplier, period, source
+from common.catalogue.references import CHANDE_KROLL, WILDER
 from common.catalogue.spec import IndicatorSpec, Output, Param, Params
 from common.catalogue.stability import forever, wilder_memory
 from common.catalogue.units import FLAG, PRICE
@@ -9,7 +10,6 @@ from common.catalogue.units import FLAG, PRICE
 _HLC = ("high", "low", "close")
 _ATR_PERIOD = "Length of the average true range"
 _RANGES = "Distance from the price, in average true ranges"
-_WILDER = "J. Welles Wilder, New Concepts in Technical Trading Systems (1978)"
 
 
 def _trend(description: str, *, gaps: bool = False) -> Output:
@@ -36,7 +36,7 @@ SAR = IndicatorSpec(
     outputs=(Output("sar", "The stop: below the price while long, above while short.", PRICE, shift=1),),
     lookback=lambda _p: 1,
     memory=forever,
-    references=(_WILDER, "https://ta-lib.org/functions/sar/"),
+    references=(WILDER, "https://ta-lib.org/functions/sar/"),
     aliases=("psar", "parabolic_sar"),
 )
 
@@ -73,7 +73,7 @@ SAREXT = IndicatorSpec(
     outputs=(Output("sarext", "The stop while long, the stop times -1 while short.", PRICE),),
     lookback=lambda _p: 1,
     memory=forever,
-    references=(_WILDER, "https://ta-lib.org/functions/sarext/"),
+    references=(WILDER, "https://ta-lib.org/functions/sarext/"),
 )
 
 _BANDS = (period(10, what=_ATR_PERIOD), multiplier(3.0, what="Distance of the bands, in average true ranges"))
@@ -159,7 +159,7 @@ CHANDE_KROLL_STOP = IndicatorSpec(
     ),
     lookback=lambda p: int(p["period"]) + int(p["stop_period"]) - 1,
     memory=lambda p: 0 if p["convention"] == "sma" else wilder_memory(int(p["period"])),
-    references=("Tushar S. Chande and Stanley Kroll, The New Technical Trader (1994)",),
+    references=(CHANDE_KROLL,),
     aliases=("cksp",),
 )
 
@@ -176,7 +176,7 @@ ATR_STOP = IndicatorSpec(
         period(21, what=_ATR_PERIOD),
         multiplier(3.0, what=_RANGES),
         Param(
-            "reference",
+            "prices",
             "choice",
             "close",
             "What the stop keeps its distance from: the close, or the low while long and the high while short.",
@@ -189,7 +189,7 @@ ATR_STOP = IndicatorSpec(
     ),
     lookback=lambda p: int(p["period"]),
     memory=forever,
-    references=(_WILDER, "https://dotnet.stockindicators.dev/indicators/AtrStop/"),
+    references=(WILDER, "https://dotnet.stockindicators.dev/indicators/AtrStop/"),
 )
 
 VOLATILITY_STOP = IndicatorSpec(
@@ -216,7 +216,7 @@ VOLATILITY_STOP = IndicatorSpec(
     ),
     lookback=lambda p: int(p["period"]) + 1,
     memory=forever,
-    references=(_WILDER, "https://dotnet.stockindicators.dev/indicators/VolatilityStop/"),
+    references=(WILDER, "https://dotnet.stockindicators.dev/indicators/VolatilityStop/"),
 )
 
 

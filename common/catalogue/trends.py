@@ -2,6 +2,7 @@
 
 from common.catalogue.averages import ma_lookback, ma_memory
 from common.catalogue.params import fast_below_slow, ma_type, period, source
+from common.catalogue.references import CARTER
 from common.catalogue.spec import IndicatorSpec, Output, Params
 from common.catalogue.units import BARS, FLAG
 
@@ -28,7 +29,7 @@ AMAT = IndicatorSpec(
     params=(
         period(8, name="fast_period", what="Length of the fast average"),
         period(21, name="slow_period", what="Length of the slow average"),
-        period(2, name="run_period", minimum=1, what="Over which the averages are compared"),
+        period(2, name="run_period", minimum=1, what="How far back the averages are compared"),
         ma_type("ema"),
         source(),
     ),
@@ -43,12 +44,12 @@ TTM_TREND = IndicatorSpec(
     name="ttm_trend",
     title="TTM Trend",
     family="trend",
-    description="Side of the mean of the last bars' middles the close is on.",
+    description="Whether the close lies above or below the mean of the last `period` bars' middles (high + low) / 2.",
     inputs=("close", "hl2"),
     params=(period(6, minimum=1),),
     outputs=(Output("ttm_trend", "1 above, -1 below, 0 at the mean.", FLAG, low=-1.0, high=1.0, shift=0),),
     lookback=lambda p: int(p["period"]) - 1,
-    references=("John F. Carter, Mastering the Trade (2005)",),
+    references=(CARTER,),
 )
 
 _LONGEST = 13

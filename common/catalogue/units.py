@@ -20,6 +20,9 @@ RATIO = Unit("ratio", 0, 0)
 POINTS = Unit("points", 0, 0)
 """Of an oscillator with a scale of its own, such as 0 to 100."""
 DEGREES = Unit("degrees", 0, 0)
+"""Of the phase of a cycle."""
+ANGLE = Unit("degrees", None, None)
+"""Of a line over prices: how steep it is depends on what they are quoted in."""
 BARS = Unit("bars", 0, 0)
 FLAG = Unit("flag", 0, 0)
 """0 for no, 1 for yes; with a direction 1 up and -1 down."""

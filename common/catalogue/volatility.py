@@ -2,12 +2,13 @@
 
 from common.catalogue.averages import ma_lookback, ma_memory
 from common.catalogue.params import ma_type, multiplier, period, source
+from common.catalogue.references import ACHELIS, WILDER
 from common.catalogue.spec import IndicatorSpec, Output, Param, Params
 from common.catalogue.stability import ema_memory, forever, wilder_memory
+from common.catalogue.statistics import deviation_convention
 from common.catalogue.units import FLAG, PERCENT, POINTS, PRICE, RATIO
 
 _BAR = ("high", "low", "close")
-_WILDER = "J. Welles Wilder, New Concepts in Technical Trading Systems (1978)"
 
 
 def range_convention(what: str = "Average of the true range") -> Param:
@@ -31,7 +32,7 @@ TRANGE = IndicatorSpec(
         Output("trange", "Higher of high and last close minus lower of low and last close.", PRICE, 0.0, shift=0),
     ),
     lookback=lambda _p: 1,
-    references=(_WILDER, "https://ta-lib.org/functions/trange/"),
+    references=(WILDER, "https://ta-lib.org/functions/trange/"),
     aliases=("tr", "true_range"),
 )
 
@@ -48,7 +49,7 @@ ATR = IndicatorSpec(
     outputs=(Output("atr", "Average true range.", PRICE, 0.0, shift=0),),
     lookback=lambda p: int(p["period"]),
     memory=lambda p: range_memory(str(p["convention"]), int(p["period"])),
-    references=(_WILDER, "https://ta-lib.org/functions/atr/"),
+    references=(WILDER, "https://ta-lib.org/functions/atr/"),
     aliases=("average_true_range",),
 )
 
@@ -98,7 +99,7 @@ CVI = IndicatorSpec(
     lookback=lambda p: int(p["period"]) - 1 + int(p["change_period"]),
     memory=lambda p: ema_memory(int(p["period"])),
     references=(
-        "Marc Chaikin, in Steven Achelis, Technical Analysis from A to Z (1995)",
+        f"Marc Chaikin, in {ACHELIS}",
         "https://ta-lib.org/functions/cvi/",
     ),
     aliases=("chaikin_volatility", "chaikins_volatility"),
@@ -150,21 +151,17 @@ HISTORICAL_VOLATILITY = IndicatorSpec(
     title="Historical Volatility",
     family="volatility",
     description=(
-        "Standard deviation of the returns of the window, brought to a year by the root of `periods_per_year`. "
-        "No value where the source is not positive."
+        "Standard deviation of the returns of the window in percent, brought to a year by the root of "
+        "`periods_per_year`: set that to 52 for weekly and 12 for monthly bars. With `convention` population it is 100 "
+        "times pandas-ta's `avolume`, and with `returns` simple as well 100 times tulip's `volatility`. No value where "
+        "the source is not positive."
     ),
     inputs=("source",),
     params=(
         period(20, what="Number of returns"),
-        Param("periods_per_year", "float", 252.0, "Bars of a year: 252 days, 52 weeks.", min=1.0, max=1e6, unit="bars"),
+        Param("periods_per_year", "float", 252.0, "Bars of a year.", min=1.0, max=1e6, unit="bars"),
         Param("returns", "choice", "log", "Logarithmic or simple returns.", choices=("log", "simple")),
-        Param(
-            "deviation",
-            "choice",
-            "sample",
-            "Squares by their number less one (sample) or by their number (population).",
-            choices=("sample", "population"),
-        ),
+        deviation_convention("sample"),
         source(),
     ),
     outputs=(Output("historical_volatility", "Deviation of returns over a year.", PERCENT, 0.0, gaps=True),),
@@ -221,6 +218,13 @@ CHOP = IndicatorSpec(
 )
 
 
+def _quiet_below_explosive(p: Params) -> dict[str, str]:
+    quiet, explosive = float(p["quiet_multiplier"]), float(p["explosive_multiplier"])
+    if quiet <= explosive:
+        return {}
+    return {"quiet_multiplier": f"{quiet:g} is above explosive_multiplier {explosive:g}"}
+
+
 def _thermo_lookback(p: Params) -> int:
     return 1 + ma_lookback(str(p["ma_type"]), int(p["period"]))
 
@@ -229,12 +233,15 @@ THERMO = IndicatorSpec(
     name="thermo",
     title="Elder's Market Thermometer",
     family="volatility",
-    description="How far a bar reaches out of the one before it, up or down, next to its average.",
+    description=(
+        "How far a bar reaches out of the one before it, up or down, next to its average: by default the market is "
+        "quiet below the average and explosive above three times the average."
+    ),
     inputs=("high", "low"),
     params=(
-        period(20, what="Length of the average"),
-        multiplier(2.0, name="quiet_multiplier", what="Averages below which the market is quiet"),
-        multiplier(0.5, name="active_multiplier", what="Averages above which the market is active"),
+        period(22, what="Length of the average"),
+        multiplier(1.0, name="quiet_multiplier", what="Averages below which the market is quiet"),
+        multiplier(3.0, name="explosive_multiplier", what="Averages above which the market is explosive"),
         ma_type("ema"),
         Param(
             "convention",
@@ -248,11 +255,12 @@ THERMO = IndicatorSpec(
         Output("thermo", "Reach of the bar.", PRICE, 0.0, shift=0),
         Output("average", "Its moving average.", PRICE, shift=0),
         Output("quiet", "1 below `quiet_multiplier` averages.", FLAG, 0.0, 1.0, shift=0),
-        Output("active", "1 above `active_multiplier` averages.", FLAG, 0.0, 1.0, shift=0),
+        Output("explosive", "1 above `explosive_multiplier` averages.", FLAG, 0.0, 1.0, shift=0),
     ),
     lookback=_thermo_lookback,
     memory=lambda p: ma_memory(str(p["ma_type"]), int(p["period"])),
     references=("Alexander Elder, Come into My Trading Room (2002)",),
+    check=_quiet_below_explosive,
     aliases=("thermometer", "market_thermometer"),
 )
 

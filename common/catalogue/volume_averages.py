@@ -2,6 +2,7 @@
 
 from common.catalogue.averages import ma_lookback, ma_memory
 from common.catalogue.params import fast_below_slow, ma_type, multiplier, period, source
+from common.catalogue.references import ACHELIS, PANDAS_TA
 from common.catalogue.spec import IndicatorSpec, Output, Param, Params
 from common.catalogue.units import PERCENT, PRICE, RATIO, VOLUME
 
@@ -29,7 +30,7 @@ VWMACD = IndicatorSpec(
     params=(
         period(12, name="fast_period", what="Length of the fast average"),
         period(26, name="slow_period", what="Length of the slow average"),
-        period(9, name="signal_period", what="Length of the signal's average"),
+        period(9, name="signal_period", minimum=1, what="Length of the signal's average"),
         source(),
     ),
     outputs=(
@@ -40,7 +41,7 @@ VWMACD = IndicatorSpec(
     lookback=lambda p: int(p["slow_period"]) + int(p["signal_period"]) - 2,
     references=(
         "Buff P. Dormeier, Investing with Volume Analysis (2011)",
-        "https://www.pandas-ta.dev/",
+        PANDAS_TA,
     ),
     check=fast_below_slow,
 )
@@ -145,7 +146,7 @@ VOSC = IndicatorSpec(
     outputs=(Output("vosc", "Above 0 while volume grows.", PERCENT, low=-100.0),),
     lookback=lambda p: int(p["slow_period"]) - 1,
     references=(
-        "Steven B. Achelis, Technical Analysis from A to Z (2nd ed. 2000)",
+        ACHELIS,
         "https://tulipindicators.org/vosc",
     ),
     check=fast_below_slow,
@@ -163,7 +164,7 @@ RVOL = IndicatorSpec(
     references=("https://ta-lib.org/functions/rvol/",),
 )
 
-AVOLUME = IndicatorSpec(
+AVERAGE_VOLUME = IndicatorSpec(
     name="average_volume",
     title="Average Volume",
     family="volume",
@@ -202,4 +203,4 @@ VOLUME_PROFILE = IndicatorSpec(
     aliases=("vp",),
 )
 
-SPECS = (VWMA, VWMACD, VWAP, VWAP_BANDS, PVO, VOSC, RVOL, AVOLUME, VOLUME_PROFILE)
+SPECS = (VWMA, VWMACD, VWAP, VWAP_BANDS, PVO, VOSC, RVOL, AVERAGE_VOLUME, VOLUME_PROFILE)

@@ -2,6 +2,7 @@
 
 from common.catalogue.averages import ma_lookback
 from common.catalogue.params import fast_below_slow, ma_type, multiplier, period, source
+from common.catalogue.references import ACHELIS, PANDAS_TA
 from common.catalogue.spec import IndicatorSpec, Output, Param, Params
 from common.catalogue.stability import ema_memory, forever
 from common.catalogue.units import (
@@ -15,7 +16,6 @@ from common.catalogue.units import (
     VOLUME,
 )
 
-_ACHELIS = "Steven B. Achelis, Technical Analysis from A to Z (2nd ed. 2000)"
 _FOSBACK = "Norman G. Fosback, Stock Market Logic (1976)"
 _ARMS = "Richard W. Arms, Volume Cycles in the Stock Market (1983)"
 
@@ -63,7 +63,7 @@ AD = _running_total(
     "Sums the volume, weighted by where the bar closed in its range: 1 at the high, -1 at the low, 0 without a range.",
     ("high", "low", "close", "volume"),
     Output("ad", "The running total, from the first bar's own on.", VOLUME, shift=0),
-    publication=_ACHELIS,
+    publication=ACHELIS,
     aliases=("adl",),
 )
 OBV = _running_total(
@@ -83,7 +83,7 @@ PVT = _running_total(
     "Sums the volume times the close's relative change, from 0 at the first bar.",
     ("close", "volume"),
     Output("pvt", "The running total.", VOLUME),
-    publication=_ACHELIS,
+    publication=ACHELIS,
 )
 WAD = _running_total(
     "wad",
@@ -94,7 +94,7 @@ WAD = _running_total(
     ),
     ("high", "low", "close"),
     Output("wad", "The running total.", PRICE, shift=0),
-    publication=_ACHELIS,
+    publication=ACHELIS,
 )
 
 ADOSC = IndicatorSpec(
@@ -113,7 +113,7 @@ ADOSC = IndicatorSpec(
     outputs=(Output("adosc", "Fast minus slow average.", VOLUME, shift=0),),
     lookback=lambda p: int(p["slow_period"]) - 1,
     memory=lambda p: ema_memory(int(p["slow_period"])),
-    references=(_ACHELIS, "https://ta-lib.org/functions/adosc/"),
+    references=(ACHELIS, "https://ta-lib.org/functions/adosc/"),
     check=fast_below_slow,
     aliases=("chaikin_osc",),
 )
@@ -138,7 +138,7 @@ AOBV = IndicatorSpec(
         period(4, name="fast_period", what="Length of the fast average"),
         period(12, name="slow_period", what="Length of the slow average"),
         period(2, name="range_period", what="Length of the window of the minimum and maximum"),
-        period(2, name="run_period", minimum=1, what="Rows over which the averages have to move"),
+        period(2, name="run_period", minimum=1, what="How far back the averages are compared"),
         ma_type("ema"),
         source(),
     ),
@@ -153,7 +153,7 @@ AOBV = IndicatorSpec(
     ),
     lookback=_aobv_lookback,
     memory=forever,
-    references=("Kevin Johnson, Archer On-Balance Volume, as in pandas-ta: https://www.pandas-ta.dev/",),
+    references=(f"Kevin Johnson, Archer On-Balance Volume. {PANDAS_TA}",),
     check=fast_below_slow,
 )
 
@@ -169,7 +169,7 @@ CMF = IndicatorSpec(
     params=(period(20),),
     outputs=(Output("cmf", "From -1 (distribution) to 1 (accumulation).", RATIO, low=-1.0, high=1.0, shift=0),),
     lookback=lambda p: int(p["period"]) - 1,
-    references=(_ACHELIS, "https://ta-lib.org/functions/cmf/"),
+    references=(ACHELIS, "https://ta-lib.org/functions/cmf/"),
 )
 
 EFI = IndicatorSpec(
@@ -295,7 +295,7 @@ EOM = IndicatorSpec(
     params=(period(14), _divisor(100_000_000.0)),
     outputs=(Output("eom", "Above 0 upwards, below 0 downwards.", PRICE_SQUARED_PER_VOLUME, shift=0),),
     lookback=lambda p: int(p["period"]),
-    references=(_ARMS, "https://www.pandas-ta.dev/"),
+    references=(_ARMS, PANDAS_TA),
 )
 
 PVOL = IndicatorSpec(
@@ -307,7 +307,7 @@ PVOL = IndicatorSpec(
     params=(Param("signed", "bool", default=False, description="Give it the sign of the close's change."),),
     outputs=(Output("pvol", "The product.", PRICE_VOLUME),),
     lookback=lambda p: int(bool(p["signed"])),
-    references=("https://www.pandas-ta.dev/",),
+    references=(PANDAS_TA,),
 )
 
 PVR = IndicatorSpec(

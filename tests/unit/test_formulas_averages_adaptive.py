@@ -10,7 +10,8 @@ import pytest
 
 from common.catalogue import CATALOGUE
 from common.errors import InvalidParameters
-from tests.oracles.bars import inputs_of, walk
+from tests.oracles.bars import walk
+from tests.oracles.formulas import check_formula
 from worker import kernels
 
 BARS = walk(190, 3, 41)
@@ -86,7 +87,7 @@ def jma(x: pd.Series, p: dict[str, Any]) -> list[pd.Series]:
 
 def hwma(x: pd.Series, p: dict[str, Any]) -> list[pd.Series]:
     """The recurrence as a product with a matrix: (level, trend, acceleration) from the three before (mql5 20856)."""
-    a, b, c = p["level_factor"], p["trend_factor"], p["acceleration_factor"]
+    a, b, c = p["level_weight"], p["trend_weight"], p["acceleration_weight"]
     foretold = np.array([1, 1, 0.5])
     level = (1 - a) * foretold
     trend = (1 - b) * np.array([0, 1, 1]) + b * (level - [1, 0, 0])
@@ -155,7 +156,7 @@ CASES: list[tuple[Callable[[pd.Series, dict[str, Any]], list[pd.Series]], dict[s
     (jma, {"period": 2, "phase": -100}),
     (jma, {"period": 30, "phase": 50}),
     (hwma, {}),
-    (hwma, {"level_factor": 0.6, "trend_factor": 0.3, "acceleration_factor": 0.2}),
+    (hwma, {"level_weight": 0.6, "trend_weight": 0.3, "acceleration_weight": 0.2}),
     (ssf, {}),
     (ssf, {"poles": 3}),
     (ssf, {"period": 2}),
@@ -173,14 +174,7 @@ CASES: list[tuple[Callable[[pd.Series, dict[str, Any]], list[pd.Series]], dict[s
 
 @pytest.mark.parametrize(("formula", "given"), CASES)
 def test_as_the_formula(formula: Callable[..., list[pd.Series]], given: dict[str, Any]) -> None:
-    spec = CATALOGUE[formula.__name__]
-    params = spec.read_params(given)
-    (panel,) = inputs_of(spec, params, BARS)
-    outputs = kernels.run(spec.name, [panel], params)
-    for j in range(panel.shape[1]):
-        expected = formula(pd.Series(panel[:, j]), params)
-        for output, ours, theirs in zip(spec.outputs, outputs, expected, strict=True):
-            np.testing.assert_allclose(ours[:, j], theirs, rtol=1e-9, atol=1e-9, err_msg=output.name)
+    check_formula(formula.__name__, given, BARS, lambda symbol, p: formula(symbol[p["source"]], dict(p)))
 
 
 def test_jma_forgets_a_stretch_that_is_complete_as_any_other() -> None:
@@ -201,7 +195,7 @@ def test_averages_that_would_run_away_stay_at_the_value() -> None:
 @pytest.mark.parametrize(
     ("name", "params", "wrong"),
     [
-        ("hwma", {"level_factor": 0.1, "trend_factor": 0.2, "acceleration_factor": 0.8}, "acceleration_factor"),
+        ("hwma", {"level_weight": 0.1, "trend_weight": 0.2, "acceleration_weight": 0.8}, "acceleration_weight"),
         ("vidya", {"convention": "deviation", "index_period": 30}, "index_period"),
         ("mavp", {"min_period": 9, "max_period": 8}, "min_period"),
     ],

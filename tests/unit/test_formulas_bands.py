@@ -8,18 +8,11 @@ import pytest
 
 from common.catalogue import CATALOGUE
 from common.errors import InvalidParameters
-from tests.oracles.bars import Series, inputs_of, walk
-from worker import kernels
+from tests.oracles.bars import Series, walk
+from tests.oracles.formulas import check_formula
 
 BARS = walk(140, 1, 29)
 HIGH, LOW, CLOSE = (BARS[name][:, 0] for name in ("high", "low", "close"))
-
-
-def ours(name: str, params: dict[str, Any]) -> list[Series]:
-    spec = CATALOGUE[name]
-    complete = spec.read_params(params)
-    inputs = [panel.copy() for panel in inputs_of(spec, complete, BARS)]
-    return [out[:, 0] for out in kernels.run(name, inputs, complete)]
 
 
 def windows(function: Callable[[Series], float], length: int) -> Series:
@@ -128,11 +121,11 @@ def _starc(p: dict[str, Any]) -> list[Series]:
     ],
 )
 def test_as_defined(name: str, params: dict[str, Any], formula: Callable[[dict[str, Any]], list[Series]]) -> None:
-    expected = formula(CATALOGUE[name].read_params(params))
-    for got, want in zip(ours(name, params), expected, strict=True):
-        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-11)
+    check_formula(name, params, BARS, lambda _symbol, p: formula(dict(p)))
 
 
 def test_weights_that_never_settle_are_refused() -> None:
-    with pytest.raises(InvalidParameters, match="settles"):
-        CATALOGUE["hwc"].read_params({"level_weight": 0.12, "trend_weight": 0.21, "acceleration_weight": 0.91})
+    weights = {"level_weight": 0.12, "trend_weight": 0.21, "acceleration_weight": 0.91}
+    with pytest.raises(InvalidParameters, match=r"0\.91 .* level_weight 0\.12 .* settles at 0\.15 or less"):
+        CATALOGUE["hwc"].read_params(weights)
+    CATALOGUE["hwc"].read_params(weights | {"acceleration_weight": 0.15})

@@ -7,20 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.catalogue import CATALOGUE
-from tests.oracles.bars import inputs_of, walk
-from worker import kernels
+from tests.oracles.bars import walk
+from tests.oracles.formulas import check_formula, computed
 
 BARS = walk(200, 1, 31)
 HIGH, LOW, CLOSE, TYPICAL = (pd.Series(BARS[name][:, 0]) for name in ("high", "low", "close", "hlc3"))
 TRUE_RANGE = np.maximum(HIGH, CLOSE.shift()) - np.minimum(LOW, CLOSE.shift())
-
-
-def ours(name: str, params: dict[str, Any]) -> list[pd.Series]:
-    spec = CATALOGUE[name]
-    complete = spec.read_params(params)
-    inputs = [panel.copy() for panel in inputs_of(spec, complete, BARS)]
-    return [pd.Series(out[:, 0]) for out in kernels.run(name, inputs, complete)]
 
 
 def mean(x: pd.Series, length: int, kind: str = "sma") -> pd.Series:
@@ -54,7 +46,7 @@ def _aberration(p: dict[str, Any]) -> list[pd.Series]:
 
 def _fcb(p: dict[str, Any]) -> list[pd.Series]:
     """Stock.Indicators: fractals of Bill Williams, known `span` bars later, carried on."""
-    n = p["span"]
+    n = p["side_bars"]
 
     def stands_out(x: pd.Series) -> float:
         rest = np.delete(x.to_numpy(), n)
@@ -113,7 +105,7 @@ def _ttm(p: dict[str, Any]) -> list[pd.Series]:
         ("aberration", {}, _aberration),
         ("aberration", {"period": 30, "atr_period": 4}, _aberration),
         ("fcb", {}, _fcb),
-        ("fcb", {"span": 5}, _fcb),
+        ("fcb", {"side_bars": 5}, _fcb),
         ("squeeze", {}, _squeeze),
         ("squeeze", {"bollinger_period": 10, "keltner_multiplier": 1, "ma_type": "ema"}, _squeeze),
         ("squeeze_pro", {}, _squeeze_pro),
@@ -123,13 +115,11 @@ def _ttm(p: dict[str, Any]) -> list[pd.Series]:
     ],
 )
 def test_as_defined(name: str, params: dict[str, Any], formula: Callable[[dict[str, Any]], list[pd.Series]]) -> None:
-    expected = formula(CATALOGUE[name].read_params(params))
-    for got, want in zip(ours(name, params), expected, strict=True):
-        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-11)
+    check_formula(name, params, BARS, lambda _symbol, p: formula(dict(p)))
 
 
 def test_the_squeeze_comes_and_goes() -> None:
     """The flags of the tests above are not of one kind alone."""
     for name in ("squeeze", "squeeze_pro", "ttm_squeeze"):
-        on = ours(name, {})[1].dropna()
-        assert 0.1 < on.mean() < 0.9
+        on = computed(name, {}, BARS)[1]
+        assert 0.1 < np.nanmean(on) < 0.9

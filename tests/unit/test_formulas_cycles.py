@@ -10,7 +10,10 @@ import talib
 
 from common.catalogue import CATALOGUE
 from tests.oracles.bars import REAL, Series, real, walk
+from tests.oracles.formulas import check_formula
 from worker import kernels
+
+BARS = walk(160, 3, 23)
 
 
 def msw(x: Series, period: int) -> Sequence[Series]:
@@ -41,16 +44,11 @@ CASES: Sequence[tuple[str, dict[str, Any], Callable[..., Sequence[Series]]]] = [
 
 @pytest.mark.parametrize(("name", "params", "formula"), CASES)
 def test_as_published(name: str, params: dict[str, Any], formula: Callable[..., Sequence[Series]]) -> None:
-    spec = CATALOGUE[name]
-    x = walk(160, 3, 23)["close"]
-    outputs = kernels.run(name, [x], spec.read_params(params))
-    for column in range(x.shape[1]):
-        for ours, expected in zip(outputs, formula(x[:, column], **params), strict=True):
-            np.testing.assert_allclose(ours[:, column], expected, rtol=1e-9, atol=1e-10)
+    check_formula(name, params, BARS, lambda symbol, _p: formula(symbol["close"].to_numpy(), **params))
 
 
 def test_the_sine_wave_of_a_pure_cycle_is_its_sine() -> None:
-    """A wave of exactly the period: `sine` turns with it, and `lead` is an eighth of a cycle ahead of `sine`."""
+    """A wave of exactly the period: `sine` turns with it, and `lead_sine` is an eighth of a cycle ahead."""
     period, rows = 24, 120
     x = 100 + 5 * np.sin(2 * np.pi * np.arange(rows) / period)
     sine, lead = kernels.run("msw", [x[:, None].copy()], CATALOGUE["msw"].read_params({"period": period}))

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.catalogue import CATALOGUE
-from tests.oracles.bars import inputs_of, walk
+from tests.oracles.bars import walk
+from tests.oracles.formulas import check_formula
 from worker import kernels
 
 BARS = walk(200, 3, 31)
@@ -58,17 +58,7 @@ FORMULAS = {"dm": dm, "di": di, "dx": dx}
 @pytest.mark.parametrize("name", FORMULAS)
 @pytest.mark.parametrize("given", [{}, {"period": 3}, {"period": 40}], ids=str)
 def test_as_wilder(name: str, given: Mapping[str, Any]) -> None:
-    spec = CATALOGUE[name]
-    params = spec.read_params(given)
-    lookback = spec.lookback(params)
-    results = kernels.run(name, inputs_of(spec, params, BARS), params)
-    for column in range(3):
-        expected = FORMULAS[name](
-            pd.DataFrame({key: panel[:, column] for key, panel in BARS.items()}), int(params["period"])
-        )
-        for ours, theirs in zip(results, expected, strict=True):
-            assert np.isnan(theirs.iloc[:lookback]).all()
-            np.testing.assert_allclose(ours[lookback:, column], theirs.iloc[lookback:], rtol=1e-9, atol=1e-11)
+    check_formula(name, given, BARS, lambda symbol, p: FORMULAS[name](symbol, int(p["period"])))
 
 
 def test_of_equal_extremes_the_latest_counts() -> None:

@@ -1,6 +1,6 @@
 """Momentum indicators TA-Lib does not have, against plain formulations of what was published."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,8 @@ import pytest
 
 from common.catalogue import CATALOGUE
 from tests.oracles.bars import flat, inputs_of, walk
+from tests.oracles.formulas import Formula, check_formula, computed
 from worker import kernels
-
-Formula = Callable[[pd.DataFrame, Mapping[str, Any]], list[pd.Series]]
 
 BARS = walk(300, 3, 23)
 
@@ -55,16 +54,19 @@ CASES: list[tuple[str, Mapping[str, Any], Formula]] = [
 
 @pytest.mark.parametrize(("name", "given", "formula"), CASES)
 def test_as_published(name: str, given: Mapping[str, Any], formula: Formula) -> None:
-    spec = CATALOGUE[name]
-    params = spec.read_params(given)
-    results = kernels.run(name, inputs_of(spec, params, BARS), params)
-    lookback = spec.lookback(params)
-    for column in range(3):
-        expected = formula(pd.DataFrame({key: panel[:, column] for key, panel in BARS.items()}), params)
-        for ours, theirs in zip(results, expected, strict=True):
-            values = theirs.to_numpy()
-            assert np.isnan(values[lookback - 1]), "the lookback is not the least"
-            np.testing.assert_allclose(ours[lookback:, column], values[lookback:], rtol=1e-9, atol=1e-11)
+    check_formula(name, given, BARS, formula)
+
+
+@pytest.mark.parametrize("name", ["macd", "macdfix", "macdext", "kst", "pmo", "trixh", "smi", "kvo", "vwmacd"])
+def test_a_signal_of_one_bar_is_the_line(name: str) -> None:
+    """TA-Lib refuses that of some."""
+    line, signal, *_histogram = computed(name, {"signal_period": 1}, BARS)
+    np.testing.assert_allclose(signal, line, rtol=1e-12, atol=1e-12)
+
+
+def test_accelerator_of_a_signal_of_one_bar() -> None:
+    (values,) = computed("ac", {"signal_period": 1}, BARS)
+    np.testing.assert_array_equal(values[33:], 0.0)
 
 
 @pytest.mark.parametrize(("name", "given", "still"), [("imi", {}, 50.0), ("rsi", {"convention": "sma"}, 0.0)])

@@ -11,12 +11,15 @@ import talib
 from numpy.typing import NDArray
 
 from common.catalogue import CATALOGUE
-from tests.oracles.bars import inputs_of, walk
+from tests.oracles.bars import walk
+from tests.oracles.formulas import check_formula
 from worker import kernels
 
 Series = NDArray[np.float64]
 Bars = Mapping[str, Series]
 Formula = Callable[..., list[Series]]
+
+BARS = walk(220, 2, 22)
 
 
 def nothing(like: Series) -> Series:
@@ -230,14 +233,9 @@ CASES: list[tuple[str, dict[str, Any], Formula]] = [
 
 @pytest.mark.parametrize(("name", "given", "formula"), CASES, ids=lambda v: v if isinstance(v, str) else None)
 def test_as_published(name: str, given: dict[str, Any], formula: Formula) -> None:
-    spec = CATALOGUE[name]
-    params = spec.read_params(given)
-    bars = walk(220, 2, 22)
-    ours = kernels.run(name, inputs_of(spec, params, bars), params)
-    for column in range(2):
-        published = formula({key: np.ascontiguousarray(values[:, column]) for key, values in bars.items()}, **given)
-        for panel, series in zip(ours, published, strict=True):
-            np.testing.assert_allclose(panel[:, column], series, rtol=1e-9, atol=1e-9)
+    check_formula(
+        name, given, BARS, lambda symbol, _p: formula({key: symbol[key].to_numpy() for key in symbol}, **given)
+    )
 
 
 @pytest.mark.parametrize("lengths", [(7, 14, 28), (5, 9, 31), (4, 4, 8), (3, 3, 3)])

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from common.catalogue import CATALOGUE
-from tests.oracles.bars import Series, inputs_of, walk
+from tests.oracles.bars import Series, walk
+from tests.oracles.formulas import check_formula
 from worker import kernels
 
 BARS = walk(400, 1, 37)
@@ -16,12 +17,6 @@ OPEN, HIGH, LOW, CLOSE = (BARS[name][:, 0] for name in ("open", "high", "low", "
 DAYS = pd.to_datetime(BARS["date"][:, 0], unit="D")
 ROWS = len(CLOSE)
 Formula = Callable[[Mapping[str, Any]], list[Series]]
-
-
-def ours(name: str, params: Mapping[str, Any]) -> list[Series]:
-    spec = CATALOGUE[name]
-    inputs = [panel.copy() for panel in inputs_of(spec, params, BARS)]
-    return [out[:, 0] for out in kernels.run(name, inputs, params)]
 
 
 def levels(method: str, bar: pd.DataFrame, opens: pd.Series) -> list[Series]:
@@ -204,11 +199,7 @@ CASES = [(name, given) for name, (_formula, grid) in FORMULAS.items() for given 
 
 @pytest.mark.parametrize(("name", "given"), CASES)
 def test_as_defined(name: str, given: dict[str, Any]) -> None:
-    spec = CATALOGUE[name]
-    params = spec.read_params(given)
-    found, expected = ours(name, params), FORMULAS[name][0](params)
-    for output, values, theirs in zip(spec.outputs, found, expected, strict=True):
-        np.testing.assert_allclose(values, theirs, rtol=1e-9, err_msg=output.name)
+    check_formula(name, given, BARS, lambda _symbol, p: FORMULAS[name][0](p))
 
 
 def test_the_bars_turn_and_sweep() -> None:

@@ -9,19 +9,13 @@ import pytest
 import talib
 
 from common.catalogue import CATALOGUE
-from tests.oracles.bars import Series, inputs_of, walk
-from worker import kernels
+from tests.oracles.bars import Series, walk
+from tests.oracles.formulas import check_formula, computed
 
 BARS = walk(400, 1, 31)
 OPEN, HIGH, LOW, CLOSE = (BARS[name][:, 0] for name in ("open", "high", "low", "close"))
 ROWS = len(CLOSE)
 Formula = Callable[[Mapping[str, Any]], list[Series]]
-
-
-def ours(name: str, params: Mapping[str, Any]) -> list[Series]:
-    spec = CATALOGUE[name]
-    inputs = [panel.copy() for panel in inputs_of(spec, params, BARS)]
-    return [out[:, 0] for out in kernels.run(name, inputs, params)]
 
 
 def true_range() -> Series:
@@ -76,7 +70,7 @@ def _chande_kroll_stop(p: Mapping[str, Any]) -> list[Series]:
 
 def _atr_stop(p: Mapping[str, Any]) -> list[Series]:
     """As Stock.Indicators documents it."""
-    above, below = (HIGH, LOW) if p["reference"] == "high_low" else (CLOSE, CLOSE)
+    above, below = (HIGH, LOW) if p["prices"] == "high_low" else (CLOSE, CLOSE)
     reach, first = p["multiplier"] * average_true_range(p["period"]), p["period"]
     stop, trend = np.full(ROWS, np.nan), np.full(ROWS, np.nan)
     long, upper, lower = CLOSE[first] >= CLOSE[first - 1], np.inf, -np.inf
@@ -150,7 +144,7 @@ FORMULAS: Mapping[str, tuple[Formula, list[dict[str, Any]]]] = {
         _chande_kroll_stop,
         [{}, {"period": 10, "stop_period": 20, "multiplier": 3.0, "convention": "sma"}, {"stop_period": 1}],
     ),
-    "atr_stop": (_atr_stop, [{}, {"period": 7, "multiplier": 1.5, "reference": "high_low"}, {"multiplier": 1.0}]),
+    "atr_stop": (_atr_stop, [{}, {"period": 7, "multiplier": 1.5, "prices": "high_low"}, {"multiplier": 1.0}]),
     "volatility_stop": (_volatility_stop, [{}, {"period": 20, "multiplier": 2.0}, {"period": 3, "multiplier": 1.0}]),
     "pmax": (_pmax, [{}, {"period": 5, "ma_period": 20, "multiplier": 1.0, "ma_type": "sma", "source": "close"}]),
     "hilo": (_hilo, [{}, {"high_period": 3, "low_period": 3}]),
@@ -160,12 +154,9 @@ CASES = [(name, given) for name, (_formula, grid) in FORMULAS.items() for given 
 
 @pytest.mark.parametrize(("name", "given"), CASES)
 def test_as_defined(name: str, given: dict[str, Any]) -> None:
-    spec = CATALOGUE[name]
-    params = spec.read_params(given)
-    found, expected = ours(name, params), FORMULAS[name][0](params)
-    for output, values, theirs in zip(spec.outputs, found, expected, strict=True):
-        np.testing.assert_allclose(values, theirs, rtol=1e-9, err_msg=output.name)
-        assert np.isfinite(values[spec.lookback(params) + 30 :]).all()
+    check_formula(name, given, BARS, lambda _symbol, p: FORMULAS[name][0](p))
+    for panel in computed(name, given, BARS):
+        assert np.isfinite(panel[CATALOGUE[name].lookback(CATALOGUE[name].read_params(given)) + 30 :]).all()
 
 
 @pytest.mark.parametrize(
@@ -173,12 +164,12 @@ def test_as_defined(name: str, given: dict[str, Any]) -> None:
 )
 def test_the_bars_have_both_trends(name: str) -> None:
     """Else the formulas above would show little."""
-    trend = ours(name, CATALOGUE[name].defaults)[1]
+    trend = computed(name, {}, BARS)[1]
     assert set(trend[~np.isnan(trend)]) == {1.0, -1.0}
 
 
 def test_sarext_is_sar_negative_while_short() -> None:
-    (signed,) = ours("sarext", CATALOGUE["sarext"].defaults)
-    (stop,) = ours("sar", CATALOGUE["sar"].defaults)
+    (signed,) = computed("sarext", {}, BARS)
+    (stop,) = computed("sar", {}, BARS)
     np.testing.assert_array_equal(np.abs(signed), stop)
-    np.testing.assert_array_equal(signed[1:] > 0, stop[1:] <= LOW[1:])
+    np.testing.assert_array_equal(signed[1:] > 0, stop[1:] <= LOW[1:, None])

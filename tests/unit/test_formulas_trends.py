@@ -9,18 +9,13 @@ import pytest
 import talib
 
 from common.catalogue import CATALOGUE
-from tests.oracles.bars import Series, inputs_of, walk
+from tests.oracles.bars import Series, walk
+from tests.oracles.formulas import check_formula
 from worker import kernels
 
 BARS = walk(400, 1, 41)
 CLOSE, MIDDLE = (BARS[name][:, 0] for name in ("close", "hl2"))
 Formula = Callable[[Mapping[str, Any]], list[Series]]
-
-
-def ours(name: str, params: Mapping[str, Any]) -> list[Series]:
-    spec = CATALOGUE[name]
-    inputs = [panel.copy() for panel in inputs_of(spec, params, BARS)]
-    return [out[:, 0] for out in kernels.run(name, inputs, params)]
 
 
 def _amat(p: Mapping[str, Any]) -> list[Series]:
@@ -60,11 +55,7 @@ CASES = [(name, given) for name, (_formula, grid) in FORMULAS.items() for given 
 
 @pytest.mark.parametrize(("name", "given"), CASES)
 def test_as_defined(name: str, given: dict[str, Any]) -> None:
-    spec = CATALOGUE[name]
-    params = spec.read_params(given)
-    found, expected = ours(name, params), FORMULAS[name][0](params)
-    for output, values, theirs in zip(spec.outputs, found, expected, strict=True):
-        np.testing.assert_allclose(values, theirs, rtol=1e-9, err_msg=output.name)
+    check_formula(name, given, BARS, lambda _symbol, p: FORMULAS[name][0](p))
 
 
 def test_a_setup_is_counted_to_thirteen() -> None:

@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 from common.catalogue import CATALOGUE
-from tests.oracles.bars import inputs_of, walk
+from common.errors import InvalidParameters
+from tests.oracles.bars import walk
+from tests.oracles.formulas import check_formula, computed
 from worker import kernels
 
 BARS = walk(160, 1, 23)
@@ -17,13 +19,6 @@ HIGH, LOW, CLOSE, OPEN = (BAR[name] for name in ("high", "low", "close", "open")
 TRUE_RANGE = pd.concat([HIGH - LOW, (HIGH - CLOSE.shift()).abs(), (LOW - CLOSE.shift()).abs()], axis=1).max(
     axis=1, skipna=False
 )
-
-
-def ours(name: str, params: dict[str, Any]) -> list[pd.Series]:
-    spec = CATALOGUE[name]
-    complete = spec.read_params(params)
-    inputs = [panel.copy() for panel in inputs_of(spec, complete, BARS)]
-    return [pd.Series(out[:, 0]) for out in kernels.run(name, inputs, complete)]
 
 
 def seeded(x: pd.Series, length: int, alpha: float) -> pd.Series:
@@ -48,7 +43,7 @@ def _historical(p: dict[str, Any]) -> list[pd.Series]:
     """Hull, Options, Futures, and Other Derivatives; simple returns of the population are tulip's `volatility`."""
     back = CLOSE.shift()
     returns = np.log(CLOSE / back) if p["returns"] == "log" else CLOSE / back - 1
-    deviation = returns.rolling(p["period"]).std(ddof=int(p["deviation"] == "sample"))
+    deviation = returns.rolling(p["period"]).std(ddof=int(p["convention"] == "sample"))
     return [100 * deviation * np.sqrt(p["periods_per_year"])]
 
 
@@ -78,8 +73,8 @@ def _thermo(p: dict[str, Any]) -> list[pd.Series]:
         inside = (up < 0) & (down < 0)
         reach = up.where(up > down, down).mask(inside, 0.0)
     mean = seeded(reach, p["period"], 2 / (p["period"] + 1))
-    quiet, active = reach < p["quiet_multiplier"] * mean, reach > p["active_multiplier"] * mean
-    return [reach.where(mean.notna()), mean, quiet.where(mean.notna()), active.where(mean.notna())]
+    quiet, explosive = reach < p["quiet_multiplier"] * mean, reach > p["explosive_multiplier"] * mean
+    return [reach.where(mean.notna()), mean, quiet.where(mean.notna()), explosive.where(mean.notna())]
 
 
 def _pdist(_p: dict[str, Any]) -> list[pd.Series]:
@@ -99,22 +94,30 @@ def _drawdown(_p: dict[str, Any]) -> list[pd.Series]:
         ("atr", {"convention": "ema", "period": 5}, _atr),
         ("atr", {"period": 9}, _atr),
         ("historical_volatility", {}, _historical),
-        ("historical_volatility", {"period": 5, "periods_per_year": 52, "deviation": "population"}, _historical),
-        ("historical_volatility", {"returns": "simple", "deviation": "population"}, _historical),
+        ("historical_volatility", {"period": 5, "periods_per_year": 52, "convention": "population"}, _historical),
+        ("historical_volatility", {"returns": "simple", "convention": "population"}, _historical),
         ("ulcer_index", {}, _ulcer),
         ("ulcer_index", {"period": 3}, _ulcer),
         ("chop", {}, _chop),
         ("chop", {"period": 5, "extremes": "true_range"}, _chop),
         ("thermo", {}, _thermo),
-        ("thermo", {"period": 7, "convention": "absolute", "quiet_multiplier": 1.5, "active_multiplier": 1}, _thermo),
+        ("thermo", {"period": 7, "convention": "absolute", "explosive_multiplier": 1.5}, _thermo),
+        ("thermo", {"quiet_multiplier": 0.8, "explosive_multiplier": 0.8}, _thermo),
         ("pdist", {}, _pdist),
         ("drawdown", {}, _drawdown),
     ],
 )
 def test_as_defined(name: str, params: dict[str, Any], formula: Callable[[dict[str, Any]], list[pd.Series]]) -> None:
-    expected = formula(CATALOGUE[name].read_params(params))
-    for got, want in zip(ours(name, params), expected, strict=True):
-        np.testing.assert_allclose(got, want.astype(float), rtol=1e-9, atol=1e-11)
+    check_formula(name, params, BARS, lambda _symbol, p: formula(dict(p)))
+
+
+def test_no_market_is_quiet_and_explosive() -> None:
+    with pytest.raises(InvalidParameters, match=r"2 is above explosive_multiplier 1\.5"):
+        CATALOGUE["thermo"].read_params({"quiet_multiplier": 2, "explosive_multiplier": 1.5})
+    _reach, _mean, quiet, explosive = computed("thermo", {}, BARS)
+    assert 0.3 < np.nanmean(quiet) < 0.8
+    assert 0 < np.nanmean(explosive) < 0.2
+    assert not np.nansum(quiet * explosive)
 
 
 def test_no_volatility_where_a_return_is_not_defined() -> None:

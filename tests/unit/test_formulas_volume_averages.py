@@ -1,6 +1,6 @@
 """Averages weighted by volume and of volume that TA-Lib has not, by their definitions, column by column."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.catalogue import CATALOGUE
-from tests.oracles.bars import inputs_of, walk, with_averages
-from worker import kernels
+from tests.oracles.bars import walk, with_averages
+from tests.oracles.formulas import Formula, check_formula, computed
 
 Parameters = Mapping[str, Any]
 
@@ -22,12 +21,6 @@ def _bars(rows: int = 420, symbols: int = 2) -> dict[str, np.ndarray]:
     for name in ("open", "high", "low"):
         bars[name][29::53] = bars["close"][29::53]
     return with_averages(bars)
-
-
-def ours(name: str, given: Parameters, bars: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
-    spec = CATALOGUE[name]
-    params = spec.read_params(given)
-    return kernels.run(name, [np.ascontiguousarray(panel) for panel in inputs_of(spec, params, bars)], params)
 
 
 def weighted(x: pd.Series, volume: pd.Series, length: int) -> pd.Series:
@@ -104,7 +97,7 @@ def volume_profile(bars: pd.DataFrame, p: Parameters) -> list[pd.Series]:
     return [pd.Series(values, bars.index[length - 1 :]).reindex(bars.index) for values in zip(*values, strict=True)]
 
 
-CASES: Sequence[tuple[str, Parameters, int, Callable[[pd.DataFrame, Parameters], list[pd.Series]]]] = (
+CASES: Sequence[tuple[str, Parameters, int, Formula]] = (
     ("vwmacd", {}, 420, vwmacd),
     ("vwmacd", {"fast_period": 2, "slow_period": 7, "signal_period": 2, "source": "hlc3"}, 420, vwmacd),
     *(
@@ -125,34 +118,23 @@ CASES: Sequence[tuple[str, Parameters, int, Callable[[pd.DataFrame, Parameters],
 
 
 @pytest.mark.parametrize(("name", "given", "rows", "formula"), CASES, ids=lambda v: v if isinstance(v, str) else None)
-def test_as_defined(
-    name: str, given: Parameters, rows: int, formula: Callable[[pd.DataFrame, Parameters], list[pd.Series]]
-) -> None:
-    bars = _bars(rows)
-    spec = CATALOGUE[name]
-    params = spec.read_params(given)
-    lookback = spec.lookback(params)
-    for column in range(2):
-        frame = pd.DataFrame({key: values[:, column] for key, values in bars.items()})
-        for output, panel, series in zip(spec.outputs, ours(name, given, bars), formula(frame, params), strict=True):
-            theirs = series.to_numpy()[lookback:]
-            reach = 1e-12 * np.nanmax(np.abs(theirs), initial=0.0)
-            np.testing.assert_allclose(panel[lookback:, column], theirs, rtol=1e-9, atol=reach, err_msg=output.name)
+def test_as_defined(name: str, given: Parameters, rows: int, formula: Formula) -> None:
+    check_formula(name, given, _bars(rows), formula)
 
 
 @pytest.mark.parametrize("name", ["vwma", "vwmacd", "vwap", "vwap_bands", "rvol", "volume_profile"])
 def test_no_value_where_nothing_was_traded(name: str) -> None:
     bars = _bars()
     bars["volume"][:] = 0.0
-    assert all(np.isnan(panel).all() for panel in ours(name, {}, bars))
+    assert all(np.isnan(panel).all() for panel in computed(name, {}, bars))
 
 
 def test_the_average_of_equal_prices_is_that_price() -> None:
     bars = with_averages({name: np.full((90, 2), 0.1) for name in ("open", "high", "low", "close")})
     bars |= {"volume": _bars(90)["volume"], "date": _bars(90)["date"]}
-    for panel in (*ours("vwma", {"source": "hlc3"}, bars), *ours("volume_profile", {}, bars)):
+    for panel in (*computed("vwma", {"source": "hlc3"}, bars), *computed("volume_profile", {}, bars)):
         np.testing.assert_allclose(panel[19:], 0.1, rtol=1e-15)
-    upper, middle, lower = ours("vwap_bands", {"anchor": "year"}, bars)
+    upper, middle, lower = computed("vwap_bands", {"anchor": "year"}, bars)
     np.testing.assert_array_equal(upper, middle)
     np.testing.assert_array_equal(lower, middle)
 
@@ -166,7 +148,7 @@ def test_deviations_far_below_the_price_keep_their_digits() -> None:
         "volume": volume.astype(float)[:, None],
         "date": np.zeros((300, 1)),
     }
-    upper, middle, lower = (out[-1, 0] for out in ours("vwap_bands", {}, bars))
+    upper, middle, lower = (out[-1, 0] for out in computed("vwap_bands", {}, bars))
     weights = [Fraction(int(v)) for v in volume]
     prices = [Fraction(int(step), 1024) for step in steps]
     mean = sum(w * x for w, x in zip(weights, prices, strict=True)) / sum(weights)
@@ -177,6 +159,6 @@ def test_deviations_far_below_the_price_keep_their_digits() -> None:
 
 def test_a_window_forgets_what_has_left_it() -> None:
     bars = _bars()
-    before = ours("vwma", {}, bars)[0]
+    before = computed("vwma", {}, bars)[0]
     bars["volume"][40] = 1e30
-    np.testing.assert_array_equal(ours("vwma", {}, bars)[0][80:], before[80:])
+    np.testing.assert_array_equal(computed("vwma", {}, bars)[0][80:], before[80:])

@@ -1,6 +1,6 @@
 """Volume flow that TA-Lib has not, by its publications, in pandas, column by column."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from common.catalogue import CATALOGUE
-from tests.oracles.bars import inputs_of, walk, with_averages
-from worker import kernels
+from tests.oracles.bars import walk, with_averages
+from tests.oracles.formulas import Formula, check_formula, computed
 
 Parameters = Mapping[str, Any]
 
@@ -23,12 +23,6 @@ def _bars(rows: int = 420, symbols: int = 2) -> dict[str, np.ndarray]:
     for name in ("open", "high", "low", "close"):
         bars[name][90::67] = bars[name][89::67][: len(bars[name][90::67])]
     return with_averages(bars)
-
-
-def ours(name: str, given: Parameters, bars: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
-    spec = CATALOGUE[name]
-    params = spec.read_params(given)
-    return kernels.run(name, [np.ascontiguousarray(panel) for panel in inputs_of(spec, params, bars)], params)
 
 
 def ema(x: pd.Series, length: int) -> pd.Series:
@@ -54,7 +48,7 @@ def aobv(bars: pd.DataFrame, p: Parameters) -> list[pd.Series]:
     window = line.rolling(p["range_period"])
     long = (lift > 0) & (drift < 0) | (lift > 0) & (drift > 0)
     short = (lift < 0) & (drift > 0) | (lift < 0) & (drift < 0)
-    return [line, window.min(), window.max(), fast, slow, long.astype(float), short.astype(float)]
+    return [line, window.min(), window.max(), fast, slow, *(run.where(drift.notna()) for run in (long, short))]
 
 
 def _force(bars: pd.DataFrame, convention: str) -> pd.Series:
@@ -98,7 +92,7 @@ def pvr(bars: pd.DataFrame, _p: Parameters) -> list[pd.Series]:
     """Macek: the four cases, spelled out."""
     price, volume = bars.close.diff(), bars.volume.diff()
     cases = [(price >= 0) & (volume >= 0), (price >= 0) & (volume < 0), (price < 0) & (volume >= 0)]
-    return [pd.Series(np.select(cases, [1.0, 2.0, 3.0], 4.0), bars.index)]
+    return [pd.Series(np.select(cases, [1.0, 2.0, 3.0], 4.0), bars.index).where(price.notna())]
 
 
 def vfi(bars: pd.DataFrame, p: Parameters) -> list[pd.Series]:
@@ -114,7 +108,7 @@ def vfi(bars: pd.DataFrame, p: Parameters) -> list[pd.Series]:
     return [ema(flow.rolling(length).sum() / usual, p["smooth_period"])]
 
 
-CASES: Sequence[tuple[str, Parameters, Callable[[pd.DataFrame, Parameters], list[pd.Series]]]] = (
+CASES: Sequence[tuple[str, Parameters, Formula]] = (
     ("aobv", {}, aobv),
     ("aobv", {"fast_period": 3, "slow_period": 20, "range_period": 30, "run_period": 5, "ma_type": "sma"}, aobv),
     *(("kvo", {"convention": name}, kvo) for name in ("klinger", "investopedia", "signed_volume")),
@@ -131,21 +125,8 @@ CASES: Sequence[tuple[str, Parameters, Callable[[pd.DataFrame, Parameters], list
 
 
 @pytest.mark.parametrize(("name", "given", "formula"), CASES, ids=lambda v: v if isinstance(v, str) else None)
-def test_as_published(
-    name: str, given: Parameters, formula: Callable[[pd.DataFrame, Parameters], list[pd.Series]]
-) -> None:
-    bars = _bars()
-    spec = CATALOGUE[name]
-    params = spec.read_params(given)
-    lookback = spec.lookback(params)
-    for column in range(2):
-        frame = pd.DataFrame({key: values[:, column] for key, values in bars.items()})
-        expected = formula(frame, params)
-        for output, panel, series in zip(spec.outputs, ours(name, given, bars), expected, strict=True):
-            theirs = series.to_numpy()[lookback:]
-            np.testing.assert_allclose(
-                panel[lookback:, column], theirs, rtol=1e-9, atol=1e-12 * np.abs(theirs).max(), err_msg=output.name
-            )
+def test_as_published(name: str, given: Parameters, formula: Formula) -> None:
+    check_formula(name, given, _bars(), formula)
 
 
 NO_VOLUME: Mapping[str, float] = {
@@ -164,14 +145,14 @@ def test_nothing_traded_is_no_flow(name: str, value: float) -> None:
     bars = _bars()
     bars["volume"][:] = 0.0
     spec = CATALOGUE[name]
-    for panel in ours(name, {}, bars):
+    for panel in computed(name, {}, bars):
         np.testing.assert_array_equal(panel[spec.lookback(spec.defaults) :], value)
 
 
 def test_windows_forget_what_has_left_them() -> None:
     """TA-Lib's windows subtract what leaves them, and keep the rounding of a huge volume for ever."""
     bars = _bars()
-    plain = ours("cmf", {}, bars)[0], ours("mfi", {}, bars)[0]
+    plain = computed("cmf", {}, bars)[0], computed("mfi", {}, bars)[0]
     bars["volume"][40] = 1e30
-    for before, after in zip(plain, (ours("cmf", {}, bars)[0], ours("mfi", {}, bars)[0]), strict=True):
+    for before, after in zip(plain, (computed("cmf", {}, bars)[0], computed("mfi", {}, bars)[0]), strict=True):
         np.testing.assert_array_equal(after[80:], before[80:])

@@ -58,8 +58,13 @@ def jma(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: S
 
 def hwma(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], _scratch: Scratch) -> None:
     """Holt and Winters's average of level, trend and acceleration."""
-    factors = float(p["level_factor"]), float(p["trend_factor"]), float(p["acceleration_factor"])
-    _hwma(inputs[0], *factors, outputs[0])
+    holt_winters(inputs[0], p, outputs[0])
+
+
+def holt_winters(x: Panel, p: Params, out: Panel) -> None:
+    """Level plus trend plus half the acceleration, from row 0 on."""
+    level, trend, acceleration = (float(p[f"{name}_weight"]) for name in ("level", "trend", "acceleration"))
+    _holt_winters(x, level, trend, acceleration, out)
 
 
 def ssf(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], _scratch: Scratch) -> None:
@@ -213,11 +218,12 @@ def _jma(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _hwma(x: Panel, of_level: float, of_trend: float, of_acceleration: float, out: Panel) -> None:
+def _holt_winters(x: Panel, of_level: float, of_trend: float, of_acceleration: float, out: Panel) -> None:
     """Each value corrects the level foretold, the level the trend, the trend the acceleration; from row 0 on."""
     rows, width = x.shape
     level, trend, acceleration = x[0].copy(), np.zeros(width), np.zeros(width)
-    for t in range(rows):
+    out[0] = x[0]
+    for t in range(1, rows):
         for j in range(width):
             now = (1.0 - of_level) * (level[j] + trend[j] + 0.5 * acceleration[j]) + of_level * x[t, j]
             slope = (1.0 - of_trend) * (trend[j] + acceleration[j]) + of_trend * (now - level[j])

@@ -7,6 +7,7 @@ from numba import njit
 
 from common.catalogue.averages import ma_lookback
 from common.catalogue.spec import Params
+from worker.kernels.averages_adaptive import holt_winters
 from worker.kernels.moving_averages import average
 from worker.kernels.panels import Kernel, Panel, Scratch
 from worker.kernels.volatility import average_range, ratio
@@ -81,9 +82,9 @@ def tos_stdevall(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], _
 
 def hwc(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], _scratch: Scratch) -> None:
     """Holt and Winters's moving average and the deviation of the series from it."""
-    upper, middle, lower = outputs
-    a, b, c, d = (float(p[f"{name}_weight"]) for name in ("level", "trend", "acceleration", "deviation"))
-    _holt_winters(inputs[0], a, b, c, d, float(p["multiplier"]), upper, middle, lower)
+    (x,), (upper, middle, lower) = inputs, outputs
+    holt_winters(x, p, middle)
+    _misses(x, middle, float(p["deviation_weight"]), float(p["multiplier"]), upper, lower)
 
 
 def starc_bands(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: Scratch) -> None:
@@ -195,28 +196,19 @@ def _regression_so_far(x: Panel, line: Panel, deviation: Panel, whole: bool) -> 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _holt_winters(
-    x: Panel, a: float, b: float, c: float, d: float, multiplier: float, upper: Panel, middle: Panel, lower: Panel
-) -> None:
-    """Level, trend and acceleration, moved by `a`, `b` and `c`; squared distances from their sum, moved by `d`."""
+def _misses(x: Panel, middle: Panel, alpha: float, multiplier: float, upper: Panel, lower: Panel) -> None:
+    """Lines at deviations from `middle` known two rows before: the root of the squares' exponential average."""
     rows, width = x.shape
-    level, variance, trend, turn = x[0].copy(), np.zeros(width), np.zeros(width), np.zeros(width)
-    middle[0] = x[0]
+    variance = np.zeros(width)
     upper[0] = x[0]
     lower[0] = x[0]
     for t in range(1, rows):
-        for j in range(width):
-            before, slope = level[j], trend[j]
-            level[j] = (1.0 - a) * (before + slope + 0.5 * turn[j]) + a * x[t, j]
-            trend[j] = (1.0 - b) * (slope + turn[j]) + b * (level[j] - before)
-            turn[j] = (1.0 - c) * turn[j] + c * (trend[j] - slope)
-            middle[t, j] = level[j] + trend[j] + 0.5 * turn[j]
         for j in range(width):
             reach = np.sqrt(variance[j]) * multiplier
             upper[t, j] = middle[t, j] + reach
             lower[t, j] = middle[t, j] - reach
             miss = x[t - 1, j] - middle[t - 1, j]
-            variance[j] = (1.0 - d) * variance[j] + d * miss * miss
+            variance[j] = (1.0 - alpha) * variance[j] + alpha * miss * miss
 
 
 KERNELS: Mapping[str, Kernel] = {

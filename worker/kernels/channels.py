@@ -54,7 +54,7 @@ def aberration(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], _sc
 def fcb(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: Scratch) -> None:
     """Last high and low that stood out among their neighbours."""
     (high, low), (upper, lower), around = inputs, outputs, scratch.panel()
-    span = int(p["span"])
+    span = int(p["side_bars"])
     rolling_max(high, span, around)
     _last_fractal(high, around, span, 1.0, upper)
     rolling_min(low, span, around)

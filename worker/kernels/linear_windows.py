@@ -1,4 +1,4 @@
-"""Passes over windows whose weights run along lines: linear, triangular, and Hull's average of such.
+"""Passes over windows whose weights run along lines: linear, triangular, Hull's average of such, a line less a mean.
 
 As in `windows.py`, whose scheme they follow: rows before the first full window are left undefined, none works in place,
 and a window of equal values has exactly that mean.
@@ -144,3 +144,57 @@ def hull_mean(x: Panel, period: int, root: int, out: Panel, between: Panel) -> N
         for j in range(x.shape[1]):
             between[t, j] = 2.0 * out[t, j] - between[t, j]
     linear_mean(between[first:], root, out[first:])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def less_mean(line: Panel, x: Panel, period: int, out: Panel) -> None:
+    """`line` less the mean of each window of `x`. `out` is neither of them."""
+    rows, width = x.shape
+    weight = 1.0 / period
+    if width == 1:
+        before = np.zeros(period)
+        for start in range(0, rows, period):
+            count, base, reach = min(period, rows - start), x[start, 0], 0.0
+            for i in range(count):
+                reach += x[start + i, 0] - base
+                out[start + i, 0] = (before[i] + reach) * weight + base
+            if start + period < rows:
+                base, reach = x[start + period, 0], 0.0
+                for i in range(period - 1, 0, -1):
+                    reach += x[start + i, 0] - base
+                    before[i - 1] = reach
+        values, means = line.reshape(rows), out.reshape(rows)
+        for t in range(rows):
+            means[t] = values[t] - means[t]
+        return
+    total = np.zeros(width)
+    out[:period] = 0.0
+    for start in range(0, rows, period):
+        end = min(start + period, rows)
+        if start:
+            total[:] = 0.0
+            for t in range(start - 1, end - period - 1, -1):
+                for j in range(width):
+                    total[j] += x[t, j] - x[start, j]
+            out[end - 1] = total
+            for t in range(end - 2, start, -2):
+                for j in range(width):
+                    tail = out[t + 1, j] + (x[t - period + 1, j] - x[start, j])
+                    out[t, j] = tail
+                    out[t - 1, j] = tail + (x[t - period, j] - x[start, j])
+            if (end - start) % 2 == 0:
+                for j in range(width):
+                    out[start, j] = out[start + 1, j] + (x[start - period + 1, j] - x[start, j])
+        total[:] = 0.0
+        for t in range(start, end - 1, 2):
+            for j in range(width):
+                base = x[start, j]
+                first = total[j] + (x[t, j] - base)
+                second = first + (x[t + 1, j] - base)
+                out[t, j] = line[t, j] - ((out[t, j] + first) * weight + base)
+                out[t + 1, j] = line[t + 1, j] - ((out[t + 1, j] + second) * weight + base)
+                total[j] = second
+        if (end - start) % 2 == 1:
+            for j in range(width):
+                base, last = x[start, j], total[j] + (x[end - 1, j] - x[start, j])
+                out[end - 1, j] = line[end - 1, j] - ((out[end - 1, j] + last) * weight + base)

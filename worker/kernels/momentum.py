@@ -8,7 +8,7 @@ from numba import njit
 from common.catalogue.averages import ma_lookback
 from common.catalogue.spec import Params
 from worker.kernels.arithmetic import fused, larger
-from worker.kernels.linear_windows import linear_mean
+from worker.kernels.linear_windows import less_mean, linear_mean
 from worker.kernels.moving_averages import average
 from worker.kernels.panels import Kernel, Panel, Scratch
 from worker.kernels.rates import distance_in_parts
@@ -58,14 +58,12 @@ def macdfix(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], _scrat
 def macdext(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: Scratch) -> None:
     """MACD of any kinds of average (TA-Lib MACDEXT): fast and slow one start at the same row."""
     (x,), (line, signal, histogram) = inputs, outputs
-    averages = [
-        (str(p[f"{name}_ma_type"]), int(p[f"{name}_period"]), out)
-        for name, out in (("fast", line), ("slow", histogram))
-    ]
-    begin = max(ma_lookback(kind, period) for kind, period, _ in averages)
-    for kind, period, out in averages:
-        start = begin - ma_lookback(kind, period)
-        average(kind, x[start:], period, out[start:], scratch)
+    fast_kind, fast = str(p["fast_ma_type"]), int(p["fast_period"])
+    slow_kind, slow = str(p["slow_ma_type"]), int(p["slow_period"])
+    before_fast, before_slow = ma_lookback(fast_kind, fast), ma_lookback(slow_kind, slow)
+    begin = max(before_fast, before_slow)
+    average(fast_kind, x[begin - before_fast :], fast, line[begin - before_fast :], scratch)
+    average(slow_kind, x[begin - before_slow :], slow, histogram[begin - before_slow :], scratch)
     np.subtract(line, histogram, out=line)
     average(str(p["signal_ma_type"]), line[begin:], int(p["signal_period"]), signal[begin:], scratch)
     np.subtract(line, signal, out=histogram)
@@ -104,20 +102,18 @@ def ppo(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: S
 
 def ao(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: Scratch) -> None:
     """Fast less slow mean of the median price (TA-Lib AO)."""
-    (x,), (out,), slow = inputs, outputs, scratch.panel()
-    rolling_mean(x, int(p["fast_period"]), out)
-    rolling_mean(x, int(p["slow_period"]), slow)
-    np.subtract(out, slow, out=out)
+    (x,), fast = inputs, scratch.panel()
+    rolling_mean(x, int(p["fast_period"]), fast)
+    less_mean(fast, x, int(p["slow_period"]), outputs[0])
 
 
 def ac(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: Scratch) -> None:
     """The awesome oscillator less its mean (TA-Lib AC)."""
     (x,), (out,), oscillator, begin = inputs, outputs, scratch.panel(), int(p["slow_period"]) - 1
-    rolling_mean(x, int(p["fast_period"]), oscillator)
-    rolling_mean(x, int(p["slow_period"]), out)
-    np.subtract(oscillator, out, out=oscillator)
-    rolling_mean(oscillator[begin:], int(p["signal_period"]), out[begin:])
-    np.subtract(oscillator, out, out=out)
+    rolling_mean(x, int(p["fast_period"]), out)
+    less_mean(out, x, begin + 1, oscillator)
+    oscillator = oscillator[begin:]
+    less_mean(oscillator, oscillator, int(p["signal_period"]), out[begin:])
 
 
 def tsi(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], _scratch: Scratch) -> None:

@@ -21,6 +21,8 @@ _MAMA_LIMITS = 0.5, 0.05
 
 _FEW = 12
 """As long as so few columns of a panel have a length, each is averaged by itself."""
+_LANES = 64
+"""Places in which one column is searched at once."""
 
 
 def _t3_weights(v: float) -> NDArray[np.float64]:
@@ -193,16 +195,40 @@ def _kaufman_mean_of_one(x: Panel, period: int, slow: float, span: float, out: P
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _mark(periods: Panel, least: int, most: int, found: NDArray[np.bool_]) -> tuple[int, int]:
-    """Set `found` (length less `least`, column) where a column has a length; the shortest and the longest there are."""
+def _extremes(x: Panel, ends: Panel) -> tuple[float, float]:
+    """Least and greatest value; those of each column in the two rows of `ends`."""
+    cells, width = x.reshape(x.size), x.shape[1]
+    lanes = width if width > 1 else _LANES
+    low, high = np.full(lanes, np.inf), np.full(lanes, -np.inf)
+    lines = x.size // lanes
+    whole = lines * lanes
+    table = cells[:whole].reshape(lines, lanes)
+    for t in range(lines):
+        for i in range(lanes):
+            low[i] = smaller(table[t, i], low[i])
+            high[i] = larger(table[t, i], high[i])
+    least, greatest = np.inf, -np.inf
+    for i in range(lanes):
+        least, greatest = smaller(low[i], least), larger(high[i], greatest)
+    for i in range(whole, x.size):
+        least, greatest = smaller(cells[i], least), larger(cells[i], greatest)
+    if width == 1:
+        low[0], high[0] = least, greatest
+    ends[0], ends[1] = low[:width], high[:width]
+    return least, greatest
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _mark(periods: Panel, ends: Panel, shortest: int, longest: int, found: NDArray[np.bool_]) -> None:
+    """Set `found` (length less `shortest`, column) where a column, whose `ends` are known, has a length."""
     rows, width = periods.shape
-    shortest, longest = most, least
-    for t in range(rows):
-        for j in range(width):
-            length = int(larger(smaller(periods[t, j], float(most)), float(least)))
-            found[length - least, j] = True
-            shortest, longest = min(shortest, length), max(longest, length)
-    return shortest, longest
+    least, most = float(shortest), float(longest)
+    for j in range(width):
+        first, last = int(larger(smaller(ends[0, j], most), least)), int(larger(smaller(ends[1, j], most), least))
+        found[first - shortest, j] = True
+        if first < last:
+            for t in range(rows):
+                found[int(larger(smaller(periods[t, j], most), least)) - shortest, j] = True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -288,17 +314,25 @@ def mavp(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: 
     kind, least, most = str(p["ma_type"]), int(p["min_period"]), int(p["max_period"])
     first = ma_lookback(kind, most)
     periods = periods[first:]
-    found = np.zeros((most - least + 1, x.shape[1]), np.bool_)
-    shortest, longest = _mark(periods, least, most, found)
+    ends = np.empty((2, x.shape[1]))
+    shortest, longest = (int(min(max(length, least), most)) for length in _extremes(periods, ends))
+    usual = shortest
+    if shortest < longest:
+        found = np.zeros((longest - shortest + 1, x.shape[1]), np.bool_)
+        _mark(periods, ends, shortest, longest, found)
+        counts = found.sum(axis=1)
+        usual += int(counts.argmax())
+    begin = first - ma_lookback(kind, usual)
+    average(kind, x[begin:], usual, out[begin:], scratch)
     if shortest == longest:
-        begin = first - ma_lookback(kind, longest)
-        average(kind, x[begin:], longest, out[begin:], scratch)
         return
     mean, between = scratch.panel(), scratch.panel()
-    for length in range(shortest, longest + 1):
+    for length in (np.flatnonzero(counts) + shortest).tolist():
+        if length == usual:
+            continue
         begin = first - ma_lookback(kind, length)
         bounds = -np.inf if length == least else float(length), np.inf if length == most else length + 1.0
-        columns = np.flatnonzero(found[length - least])
+        columns = np.flatnonzero(found[length - shortest])
         if len(columns) > _FEW:
             _average(kind, x[begin:], length, mean[begin:], between[begin:])
             _pick(mean[first:], periods, *bounds, out[first:])

@@ -114,11 +114,6 @@ def rvgi(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: 
     _four(line[first:], signal[first:])
 
 
-def prs(inputs: Sequence[Panel], _p: Params, outputs: Sequence[Panel], _scratch: Scratch) -> None:
-    """One series by another."""
-    ratio(inputs[0], inputs[1], 1.0, np.nan, outputs[0])
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def _distance_in_deviations(x: Panel, period: int, unit: float, out: Panel) -> None:
     """Distance of `x` from `out`, its mean, in `unit` of the mean deviation from that; 0 where that is nothing.
@@ -191,5 +186,4 @@ KERNELS: Mapping[str, Kernel] = {
     "cg": cg,
     "brar": brar,
     "rvgi": rvgi,
-    "prs": prs,
 }

@@ -67,7 +67,7 @@ def roc_wb(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], _scratc
     window = int(p["deviation_period"])
     percent_change(x, period, roc)
     rates = roc[period:]
-    ema(rates, int(p["ema_period"]), mean[period:])
+    ema(rates, int(p["smooth_period"]), mean[period:])
     np.square(rates, out=lower[period:])
     rolling_mean(lower[period:], window, upper[period:])
     np.maximum(upper, 0.0, out=upper)
@@ -111,12 +111,12 @@ def kst(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: S
     (x,), (line, signal), rate, mean = inputs, outputs, scratch.panel(), scratch.panel()
     line[:] = 0.0
     for weight in (1, 2, 3, 4):
-        period, smooth = int(p[f"roc_period_{weight}"]), int(p[f"sma_period_{weight}"])
+        period, smooth = int(p[f"roc_period_{weight}"]), int(p[f"smooth_period_{weight}"])
         percent_change(x, period, rate)
         rolling_mean(rate[period:], smooth, mean[period:])
         mean *= float(weight)
         line += mean
-    begin = max(int(p[f"roc_period_{n}"]) + int(p[f"sma_period_{n}"]) for n in (1, 2, 3, 4)) - 1
+    begin = max(int(p[f"roc_period_{n}"]) + int(p[f"smooth_period_{n}"]) for n in (1, 2, 3, 4)) - 1
     rolling_mean(line[begin:], int(p["signal_period"]), signal[begin:])
 
 
@@ -244,22 +244,18 @@ def _part_of_way(x: Panel, to: Panel, since: Panel, lag: int, period: int, unmov
             out[end - 1] = 0.0
         way[:] = 0.0
         for t in range(start, end):
+            before = max(t - lag, 0)
             for j in range(width):
                 way[j] += abs(x[t, j] - x[t - 1, j])
-                out[t, j] += way[j]
-        _reach(to, since, lag, max(start, period), end, unmoved, out)
+                part, whole = abs(to[t, j] - since[before, j]), out[t, j] + way[j]
+                share = smaller(part / whole, 1.0)  # before the choice, which then takes no branch
+                out[t, j] = share if whole > 0.0 else unmoved
     if width == 1:
-        _reach(to, since, lag, period, rows, unmoved, out)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _reach(to: Panel, since: Panel, lag: int, first: int, last: int, unmoved: float, out: Panel) -> None:
-    """Put the distance over the way in the place of the way, for some rows."""
-    size, begin, end, back = out.size, first * out.shape[1], last * out.shape[1], lag * out.shape[1]
-    a, b, c = to.reshape(size)[begin:end], since.reshape(size)[begin - back : end - back], out.reshape(size)[begin:end]
-    for i in range(len(c)):
-        part, whole = abs(a[i] - b[i]), c[i]
-        c[i] = smaller(part / whole, 1.0) if whole > 0.0 else unmoved
+        ends, begins, parts = to.reshape(rows)[period:], since.reshape(rows)[period - lag :], out.reshape(rows)[period:]
+        for i in range(rows - period):
+            part, whole = abs(ends[i] - begins[i]), parts[i]
+            share = smaller(part / whole, 1.0)
+            parts[i] = share if whole > 0.0 else unmoved
 
 
 KERNELS: Mapping[str, Kernel] = {
@@ -269,7 +265,6 @@ KERNELS: Mapping[str, Kernel] = {
     "rocp": _rate(1.0, 1.0),
     "rocr": _rate(0.0, 1.0),
     "rocr100": _rate(0.0, 100.0),
-    "percent_return": _rate(1.0, 1.0),
     "log_return": log_return,
     "roc_wb": roc_wb,
     "bias": bias,

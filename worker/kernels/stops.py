@@ -85,7 +85,7 @@ def atr_stop(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scrat
     """Bands around the close, or outside the bar, that only tighten."""
     (high, low, close), (stop, trend), atr = inputs, outputs, scratch.panel()
     average_true_range(high, low, close, int(p["period"]), atr)
-    above, below = (high, low) if p["reference"] == "high_low" else (close, close)
+    above, below = (high, low) if p["prices"] == "high_low" else (close, close)
     _atr_stop(above, below, close, atr, int(p["period"]), float(p["multiplier"]), stop, trend)
 
 

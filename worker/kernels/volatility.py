@@ -69,7 +69,7 @@ def historical_volatility(inputs: Sequence[Panel], p: Params, outputs: Sequence[
     np.divide(x[1:], x[:-1], out=returns[1:])
     if p["returns"] == "log":
         np.log(returns[1:], out=returns[1:])
-    freedom = period - 1 if p["deviation"] == "sample" else period
+    freedom = period - 1 if p["convention"] == "sample" else period
     rolling_moments(returns[1:], period, mean[1:], out[1:])
     np.multiply(out[period:], 100.0 * (float(p["periods_per_year"]) * period / freedom) ** 0.5, out=out[period:])
     mean[period:] *= 0.0  # NaN where a return is NaN or infinite, which a deviation, cut at zero, does not show
@@ -112,13 +112,13 @@ def chop(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: 
 
 def thermo(inputs: Sequence[Panel], p: Params, outputs: Sequence[Panel], scratch: Scratch) -> None:
     """Elder's Market Thermometer and its average."""
-    (high, low), (reach, mean, quiet, active) = inputs, outputs
+    (high, low), (reach, mean, quiet, explosive) = inputs, outputs
     period, kind = int(p["period"]), str(p["ma_type"])
     _reach(high, low, float(p["convention"] == "absolute"), reach)
     average(kind, reach[1:], period, mean[1:], scratch)
     known = slice(1 + ma_lookback(kind, period), None)
-    for flag, compare, factor in ((quiet, np.less, "quiet_multiplier"), (active, np.greater, "active_multiplier")):
-        np.multiply(mean[known], float(p[factor]), out=flag[known])
+    for name, flag, compare in (("quiet", quiet, np.less), ("explosive", explosive, np.greater)):
+        np.multiply(mean[known], float(p[f"{name}_multiplier"]), out=flag[known])
         compare(reach[known], flag[known], out=flag[known])
 
 
@@ -201,17 +201,22 @@ def _average_true_range(high: Panel, low: Panel, close: Panel, period: int, perc
             span = larger(high[t, 0], close[t - 1, 0]) - smaller(low[t, 0], close[t - 1, 0])
             value = fused(value, keep, span * alpha)
             out[t, 0] = value
-    else:
-        for t in range(period + 1, rows):
+        if percent:
+            values, closes = out[period:].ravel(), close[period:].ravel()
+            for i in range(values.size):
+                share = values[i] / closes[i] * 100.0  # before the choice, which then takes no branch
+                values[i] = 0.0 if closes[i] == 0.0 else share
+        return
+    for t in range(period, rows):
+        if t > period:
             for j in range(width):
                 span = larger(high[t, j], close[t - 1, j]) - smaller(low[t, j], close[t - 1, j])
                 mean[j] = fused(mean[j], keep, span * alpha)
                 out[t, j] = mean[j]
-    if percent:
-        values, closes = out[period:].ravel(), close[period:].ravel()
-        for i in range(values.size):
-            share = values[i] / closes[i] * 100.0  # before the choice, which then takes no branch
-            values[i] = 0.0 if closes[i] == 0.0 else share
+        if percent:
+            for j in range(width):
+                share = mean[j] / close[t, j] * 100.0
+                out[t, j] = 0.0 if close[t, j] == 0.0 else share
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

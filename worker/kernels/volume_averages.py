@@ -212,35 +212,37 @@ def _profile(
 ) -> None:
     """`top` and `bottom` hold each window's highest high and lowest low, and give way to the value area.
 
-    A bar costs the same however many bins it spans: `held` gets what lies in its first and last ones, `whole` where, on
-    the way down, the even flow of those between begins and ends.
+    Column by column, so that a profile stays in the first cache. A bar costs the same however many bins it spans:
+    `held` gets what lies in its first and last ones, `whole` where, on the way down, the even flow of those between
+    begins and ends. Bin k stands at k + 1: beyond both ends there is one more.
     """
     rows, width = high.shape
-    held, whole = np.empty((bins, width)), np.empty((bins, width))
-    scale = np.empty(width)
-    for t in range(period - 1, rows):
-        held[:] = 0.0
-        whole[:] = 0.0
-        for j in range(width):
-            reach = top[t, j] - bottom[t, j]
-            scale[j] = bins / reach if reach > 0.0 else 0.0
-        for s in range(t - period + 1, t + 1):
-            for j in range(width):
-                start, stop = (low[s, j] - bottom[t, j]) * scale[j], (high[s, j] - bottom[t, j]) * scale[j]
+    highs, lows, volumes = np.empty(rows), np.empty(rows), np.empty(rows)
+    held, whole = np.empty(bins + 2), np.empty(bins + 2)
+    first, last = np.empty(period, np.int64), np.empty(period, np.int64)
+    in_first, in_last, between = np.empty(period), np.empty(period), np.empty(period)
+    for j in range(width):
+        for t in range(rows):
+            highs[t], lows[t], volumes[t] = high[t, j], low[t, j], volume[t, j]
+        for t in range(period - 1, rows):
+            floor, reach, begin = bottom[t, j], top[t, j] - bottom[t, j], t - period + 1
+            scale = bins / reach if reach > 0.0 else 0.0
+            for i in range(period):
+                start, stop = (lows[begin + i] - floor) * scale, (highs[begin + i] - floor) * scale
                 head, tail = min(int(start), bins - 1), min(int(stop), bins - 1)
-                if tail > head:
-                    flow = volume[s, j] / (stop - start)
-                    held[head, j] += flow * (head + 1 - start)
-                    held[tail, j] += flow * (stop - tail)
-                    between = flow if tail > head + 1 else 0.0
-                    whole[tail - 1, j] += between
-                    whole[head, j] -= between
-                else:
-                    held[head, j] += volume[s, j]
-        for j in range(width):
-            control[t, j], top[t, j], bottom[t, j] = _value_area(
-                held[:, j], whole[:, j], share, top[t, j], bottom[t, j]
-            )
+                flow = volumes[begin + i] / (stop - start)
+                first[i], last[i] = head + 1, tail + 1
+                in_first[i] = flow * (head + 1 - start) if tail > head else volumes[begin + i]
+                in_last[i] = flow * (stop - tail) if tail > head else 0.0
+                between[i] = flow if tail > head + 1 else 0.0
+            held[:] = 0.0
+            whole[:] = 0.0
+            for i in range(period):
+                held[first[i]] += in_first[i]
+                held[last[i]] += in_last[i]
+                whole[last[i] - 1] += between[i]
+                whole[first[i]] -= between[i]
+            control[t, j], top[t, j], bottom[t, j] = _value_area(held, whole, share, top[t, j], floor)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -251,9 +253,9 @@ def _value_area(
 
     Neighbours that the same bars span hold the same, but for the rounding, which must not choose between them.
     """
-    bins = len(held)
+    bins = len(held) - 2
     flow = total = most = 0.0
-    for k in range(bins - 1, -1, -1):
+    for k in range(bins, 0, -1):
         flow += whole[k]
         held[k] += flow
         total += held[k]
@@ -262,23 +264,20 @@ def _value_area(
         return np.nan, np.nan, np.nan
     slack = _ROUNDING * most
     fullest = -bins
-    for k in range(bins):
-        if held[k] >= most - slack and abs(2 * k + 1 - bins) < abs(2 * fullest + 1 - bins):
+    for k in range(1, bins + 1):
+        if held[k] >= most - slack and abs(2 * k - 1 - bins) < abs(2 * fullest - 1 - bins):
             fullest = k
+    held[0] = held[bins + 1] = -np.inf
     lower = upper = fullest
     inside = held[fullest]
-    while inside < share * total - slack and (lower > 0 or upper < bins - 1):
-        above = held[upper + 1] if upper < bins - 1 else -np.inf
-        below = held[lower - 1] if lower > 0 else -np.inf
-        nearer = upper - fullest <= fullest - lower
-        if above - below > slack or (nearer and not below - above > slack):
-            upper += 1
-            inside += above
-        else:
-            lower -= 1
-            inside += below
+    while inside < share * total - slack and upper - lower < bins - 1:
+        above, below = held[upper + 1], held[lower - 1]
+        rises = above - below >= (-slack if upper - fullest <= fullest - lower else slack)
+        upper += 1 if rises else 0
+        lower -= 0 if rises else 1
+        inside += above if rises else below
     height = (top - bottom) / bins
-    return bottom + (fullest + 0.5) * height, bottom + (upper + 1) * height, bottom + lower * height
+    return bottom + (fullest - 0.5) * height, bottom + upper * height, bottom + (lower - 1) * height
 
 
 KERNELS: Mapping[str, Kernel] = {
