@@ -3,13 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from math import exp, log
 
-import numpy as np
 import pandas as pd
 
 from bench.context import Bench
-from bench.report import Figure, Section, speed_up
-from bench.universe import Universe, milliseconds
-from common.catalogue import CATALOGUE
+from bench.report import Figure, Pair, Section, speed_up
+from bench.universe import Universe
 from tests.oracles.talib_calls import CALLS
 from worker import compiling
 from worker.kernels import COMPILED
@@ -55,48 +53,63 @@ def run(bench: Bench) -> Section:
     for _ in compiling.load_all():
         pass
     names = sorted(set(CALLS) & set(COMPILED))
-    universe, one = Universe(SYMBOLS, ROWS), Universe(1, ROWS)
-    bench.say(f"kernels: {len(names)} over {SYMBOLS} × {ROWS}")
-    panel = _against_talib(universe, names, len(bench.rounds(5, 2)), 2)
+    universe = Universe(SYMBOLS, ROWS)
+    size = f"{SYMBOLS} × {ROWS}"
+    bench.say(f"kernels: {len(names)} over {size}, each again and again")
+    panel = _again(universe, names, len(bench.rounds(5, 2)), times=10, calls=2)
+    bench.say(f"kernels: {len(names)} over {size}, in the order of a job")
+    in_job = _in_job(universe, names, len(bench.rounds(7, 3)))
     bench.say(f"kernels: {len(names)} over 1 × {ROWS}")
-    single = _against_talib(one, names, len(bench.rounds(7, 3)), 100)
+    single = _again(Universe(1, ROWS), names, len(bench.rounds(7, 3)), times=300, calls=300)
     figures = [
-        _mean(f"{len(names)} kernels, {SYMBOLS} × {ROWS}, geometric mean", panel),
-        *_worst(f"{SYMBOLS} × {ROWS}", panel),
-        _mean(f"{len(names)} kernels, 1 × {ROWS}, geometric mean", single),
+        _mean(f"{len(names)} kernels, {size}, each again and again", panel),
+        *_worst(size, panel),
+        _mean(f"{len(names)} kernels, {size}, in the order of a job", in_job),
+        _mean(f"{len(names)} kernels, 1 × {ROWS}", single),
         *_worst(f"1 × {ROWS}", single),
     ]
+    patterns = sorted(set(CALLS) - set(COMPILED))
+    bench.say(f"kernels: {len(patterns)} candlestick patterns over {size}")
+    of_patterns = _again(universe, patterns, len(bench.rounds(3, 1)), times=5, calls=2)
+    figures.append(_mean(f"{len(patterns)} candlestick patterns, {size}, each again and again", of_patterns))
     if not bench.quick:
-        bench.say(f"kernels: {len(names)} over {MANY} × {LONG}")
-        large = _against_talib(Universe(MANY, LONG), names, 2, 1)
-        figures += [_mean(f"{len(names)} kernels, {MANY:,} × {LONG:,}, geometric mean", large)]
-    frame = pd.DataFrame(np.concatenate([block["close"] for block in universe.blocks], axis=1))
+        bench.say(f"kernels: {len(names)} over {MANY:,} × {LONG:,}")
+        large = _in_job(Universe(MANY, LONG), names, 2)
+        figures.append(_mean(f"{len(names)} kernels, {MANY:,} × {LONG:,}, in the order of a job", large))
     for name, of_pandas in _PANDAS.items():
         bench.say(f"kernels: {name} against pandas")
-        ours = universe.ours(name)
-        pairs = [
-            (milliseconds(ours, 10), milliseconds(lambda of=of_pandas: of(frame), 1))  # type: ignore[misc]
-            for _ in bench.rounds(5, 2)
-        ]
-        figures.append(speed_up(f"{name}, {SYMBOLS} × {ROWS}, against pandas", "ms", pairs))
+        pairs = [(universe.ours_again(name, 10), universe.pandas(of_pandas)) for _ in bench.rounds(7, 3)]
+        figures.append(speed_up(f"{name}, {size}, against pandas", "ms", pairs))
     against = (
-        "panel kernels with default parameters, one thread, over blocks as they are stored, outputs used again as in a"
-        " job; ratio: how many times faster. TA-Lib: a loop of calls over contiguous columns. Among them are all"
-        " indicators that have a compiled kernel here and a function there; tests hold them equal within 1e-9. pandas:"
-        " rolling and ewm over a DataFrame."
+        "panel kernels with default parameters, one thread, over blocks of symbols as they are stored, output panels"
+        " used again; ratio: how many times faster, of several kernels their geometric mean. TA-Lib: a loop of calls"
+        " over contiguous columns. In the order of a job: all functions for one block or symbol, then for the next."
+        " Among them are all indicators that have a compiled kernel here and a function there; tests hold them equal"
+        " within 1e-9. Its calls cost about a microsecond each, whatever their length, so the ratio falls with the"
+        " rows. pandas: rolling and ewm over a DataFrame."
     )
     return Section("kernels", against, figures)
 
 
-def _against_talib(universe: Universe, names: Sequence[str], rounds: int, times: int) -> Mapping[str, Figure]:
+def _again(universe: Universe, names: Sequence[str], rounds: int, *, times: int, calls: int) -> Mapping[str, Figure]:
+    """Each by itself, ours `times` in a row, then TA-Lib's loop `calls` in a row."""
     figures = {}
     for name in names:
-        ours, theirs = universe.ours(name), universe.talib(name)
-        ours()
-        theirs()
-        pairs = [(milliseconds(ours, times), milliseconds(theirs, times)) for _ in range(rounds)]
-        figures[name] = speed_up(CATALOGUE[name].name, "ms", pairs)
+        universe.ours_again(name, 2)
+        pairs = [(universe.ours_again(name, times), universe.talib_again(name, calls)) for _ in range(rounds)]
+        figures[name] = speed_up(name, "ms", pairs)
     return figures
+
+
+def _in_job(universe: Universe, names: Sequence[str], rounds: int) -> Mapping[str, Figure]:
+    """All of them for one block or symbol, then for the next."""
+    pairs: dict[str, list[Pair]] = {name: [] for name in names}
+    for number in range(rounds + 1):
+        ours, theirs = universe.ours(names), universe.talib(names)
+        if number:  # the first one warms up
+            for name in names:
+                pairs[name].append((ours[name], theirs[name]))
+    return {name: speed_up(name, "ms", pairs[name]) for name in names}
 
 
 def _mean(what: str, figures: Mapping[str, Figure]) -> Figure:

@@ -83,6 +83,8 @@ class Stack:
 def started(folder: Path) -> Iterator[Stack]:
     """Everything it writes lies in `folder`."""
     data_file, state_dir = folder / "sample.parquet", folder / "state"
+    # So that no worker compiles beside what is measured.
+    subprocess.run([sys.executable, "-m", "worker.compiling"], cwd=ROOT, env=environment(), check=True)
     _kalpi(
         "data", "sample", "--symbols", str(SYMBOLS), "--years", str(YEARS), "--end", _END, "--out", str(data_file),
         state_dir=folder / "unused",

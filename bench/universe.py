@@ -1,9 +1,10 @@
 """Bars of many symbols in the layouts that ours and TA-Lib like best: blocks as they are stored, contiguous columns."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from common.catalogue import CATALOGUE
@@ -15,6 +16,8 @@ from worker.market.layout import block_width
 
 Floats = NDArray[np.float64]
 Bars = Mapping[str, Floats]
+Times = Mapping[str, float]
+"""Milliseconds by indicator."""
 
 
 class Universe:
@@ -39,42 +42,64 @@ class Universe:
             ]
         return self._columns
 
-    def ours(self, name: str) -> Callable[[], None]:
-        """An indicator with default parameters over all blocks; its outputs are used again, as in a job."""
+    def ours_again(self, name: str, times: int) -> float:
+        """Milliseconds of one indicator over all blocks, as the mean of `times` in a row."""
+        bodies = [self._computation(block, name) for block in self.blocks]
+        return _milliseconds(lambda: [body() for _ in range(times) for body in bodies]) / times
+
+    def talib_again(self, name: str, times: int) -> float:
+        """The same by a loop of TA-Lib calls."""
+        bodies = [CALLS[name].bind(name, column, CATALOGUE[name].defaults) for column in self.columns]
+        return _milliseconds(lambda: [body() for _ in range(times) for body in bodies]) / times
+
+    def ours(self, names: Sequence[str]) -> Times:
+        """Indicators with default parameters, in the order of a job: all of them for one block, then for the next.
+
+        Output panels are used again, as in a job.
+        """
+        return self._in_turn([self._computations(block, names) for block in self.blocks])
+
+    def talib(self, names: Sequence[str]) -> Times:
+        """The same by TA-Lib calls: all of them for one symbol, then for the next."""
+        parameters = {name: CATALOGUE[name].defaults for name in names}
+        return self._in_turn(
+            {name: CALLS[name].bind(name, column, parameters[name]) for name in names} for column in self.columns
+        )
+
+    def copies(self, names: Sequence[str]) -> Times:
+        """Reads the inputs and writes the outputs of indicators, as fast as memory goes, and computes nothing."""
+        return self._in_turn([{name: self._copy(block, name) for name in names} for block in self.blocks])
+
+    def pandas(self, of_pandas: Callable[[pd.DataFrame], object]) -> float:
+        """Milliseconds of a formulation over all symbols at once."""
+        frame = pd.DataFrame(np.concatenate([block["close"] for block in self.blocks], axis=1))
+        return _milliseconds(lambda: of_pandas(frame))
+
+    @staticmethod
+    def _in_turn(work: Iterable[Mapping[str, Callable[[], object]]]) -> Times:
+        """Milliseconds of each, in all."""
+        times: dict[str, float] = {}
+        for bodies in work:
+            for name, body in bodies.items():
+                times[name] = times.get(name, 0.0) + _milliseconds(body)
+        return times
+
+    def _computations(self, block: Bars, names: Sequence[str]) -> Mapping[str, Callable[[], object]]:
+        return {name: self._computation(block, name) for name in names}
+
+    def _computation(self, block: Bars, name: str) -> Callable[[], object]:
         spec = CATALOGUE[name]
         computation = kernels.Computation(name, spec.defaults)
-        work = [
-            (inputs_of(spec, spec.defaults, block), self._panels(block, len(spec.outputs))) for block in self.blocks
-        ]
+        inputs, outputs = inputs_of(spec, spec.defaults, block), self._panels(block, len(spec.outputs))
+        return lambda: computation(inputs, outputs, complete=True)
 
-        def run() -> None:
-            for inputs, outputs in work:
-                computation(inputs, outputs, complete=True)
-
-        return run
-
-    def talib(self, name: str) -> Callable[[], None]:
-        """The same by a loop of TA-Lib calls."""
-        calls = [CALLS[name].bind(name, column, CATALOGUE[name].defaults) for column in self.columns]
-
-        def run() -> None:
-            for call in calls:
-                call()
-
-        return run
-
-    def copy(self, name: str) -> Callable[[], None]:
-        """Reads the inputs and writes the outputs of an indicator, as fast as memory goes, and computes nothing."""
+    def _copy(self, block: Bars, name: str) -> Callable[[], object]:
         spec = CATALOGUE[name]
-        work = []
-        for block in self.blocks:
-            inputs = inputs_of(spec, spec.defaults, block)
-            outputs = self._panels(block, len(spec.outputs))
-            most = max(len(inputs), len(outputs))
-            work += [(inputs[i % len(inputs)], outputs[i % len(outputs)]) for i in range(most)]
+        inputs, outputs = inputs_of(spec, spec.defaults, block), self._panels(block, len(spec.outputs))
+        pairs = [(inputs[i % len(inputs)], outputs[i % len(outputs)]) for i in range(max(len(inputs), len(outputs)))]
 
         def run() -> None:
-            for panel, out in work:
+            for panel, out in pairs:
                 np.copyto(out, panel)
 
         return run
@@ -94,9 +119,7 @@ def _as_stored(panel: Floats) -> Floats:
     return stored
 
 
-def milliseconds(body: Callable[[], object], times: int) -> float:
-    """Of one run, as the mean of `times` in a row."""
+def _milliseconds(body: Callable[[], object]) -> float:
     began = perf_counter()
-    for _ in range(times):
-        body()
-    return 1000 * (perf_counter() - began) / times
+    body()
+    return 1000 * (perf_counter() - began)

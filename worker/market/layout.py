@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from worker.market.bars import Bars, Days
 
-_BLOCK_CELLS = 96 * 1024
+_BLOCK_CELLS = 160 * 1024
 _NARROWEST, _WIDEST = 32, 128
 
 
