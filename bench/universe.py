@@ -57,7 +57,7 @@ class Universe:
 
         Output panels are used again, as in a job.
         """
-        return self._in_turn([self._computations(block, names) for block in self.blocks])
+        return self._in_turn(self._computations(block, names) for block in self.blocks)
 
     def talib(self, names: Sequence[str]) -> Times:
         """The same by TA-Lib calls: all of them for one symbol, then for the next."""
@@ -68,7 +68,7 @@ class Universe:
 
     def copies(self, names: Sequence[str]) -> Times:
         """Reads the inputs and writes the outputs of indicators, as fast as memory goes, and computes nothing."""
-        return self._in_turn([{name: self._copy(block, name) for name in names} for block in self.blocks])
+        return self._in_turn({name: self._copy(block, name) for name in names} for block in self.blocks)
 
     def pandas(self, of_pandas: Callable[[pd.DataFrame], object]) -> float:
         """Milliseconds of a formulation over all symbols at once."""
