@@ -1,5 +1,6 @@
 """The life of a worker's processes: the parent prepares what all share, each child makes its own connections."""
 
+import gc
 import logging
 import subprocess
 import time
@@ -59,6 +60,9 @@ def prepare(**_: Any) -> None:  # noqa: ANN401
         log.info("kernels_loaded", total=count, seconds=round(time.monotonic() - began, 2))
     else:
         _compiling = compiling.compile_beside()
+    # What lives now lives on: collections in the children need not touch it, so it stays shared with them.
+    gc.collect()
+    gc.freeze()
     log.info("worker_prepared", data_version=market.data_version, symbols=len(market.manifest.symbols))
 
 
