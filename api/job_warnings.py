@@ -27,7 +27,7 @@ def _without_values(request: JobRequest, manifest: Manifest) -> Iterator[str]:
 
 def _open_bars(request: JobRequest, manifest: Manifest) -> Iterator[str]:
     last_dates = [manifest.find(symbol).last_date for symbol in request.symbols]
-    shown = [day for day in last_dates if day <= request.end_date]
+    shown = [day for day in last_dates if request.start_date <= day <= request.end_date]
     unfinished = sum(not request.interval.is_over(day, manifest.as_of) for day in shown)
     if unfinished:
         yield (

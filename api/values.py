@@ -45,10 +45,10 @@ class Plan:
         needed = chain.required(self.spec, dict(self.params))
         return max(rank_for_date(reach, self.as_of), *(TIERS[spec.tier].rank for spec in needed))
 
-    @property
-    def last_bar_final(self) -> bool:
-        """Whether the last bar of the answer can get no more days."""
-        return self.end_date < self.last_date or self.interval.is_over(self.last_date, self.as_of)
+    def last_bar_final(self, query: IndicatorQuery) -> bool:
+        """Whether the last bar of the answer, if it has one, can get no more days."""
+        shown = query.start_date <= self.last_date <= query.end_date
+        return not shown or query.interval.is_over(self.last_date, self.as_of)
 
     def query_for(self, tier: Tier) -> IndicatorQuery:
         return IndicatorQuery(

@@ -13,7 +13,7 @@ os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(sys.prefix) / "numba-cache")) 
 import numpy as np
 
 from common.catalogue import CATALOGUE
-from common.catalogue.spec import SOURCES, IndicatorSpec, Param
+from common.catalogue.spec import SOURCES, IndicatorSpec, Param, shown_value
 from scripts.picture import Series, draw
 from worker import kernels
 from worker.market import sample
@@ -69,7 +69,7 @@ def _page(spec: IndicatorSpec) -> str:
     lines += ["", spec.description, "", f"![{spec.title}]({spec.name}.svg)", ""]
     if spec.params:
         lines += ["| parameter | default | allowed | meaning |", "| --- | --- | --- | --- |"]
-        lines += [f"| `{p.name}` | `{_shown(p.default)}` | {_allowed(p)} | {p.description} |" for p in spec.params]
+        lines += [f"| `{p.name}` | `{shown_value(p.default)}` | {_allowed(p)} | {p.description} |" for p in spec.params]
         lines.append("")
     lines += ["| output | unit | range | meaning |", "| --- | --- | --- | --- |"]
     for o in spec.outputs:
@@ -110,15 +110,12 @@ def _allowed(param: Param) -> str:
         return "true, false"
     if param.choices:
         return ", ".join(param.choices) + (" or a date" if param.or_date else "")
-    return f"{param.min:g} to {param.max:g}" + (f" {param.unit}" if param.unit else "")
-
-
-def _shown(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+    low, high = (shown_value(float(bound or 0)) for bound in (param.min, param.max))
+    return f"{low} to {high}" + (f" {param.unit}" if param.unit else "")
 
 
 def _question(spec: IndicatorSpec) -> str:
-    return "".join(f"&{p.name}={_shown(p.default)}" for p in spec.params if p.is_number)
+    return "".join(f"&{p.name}={shown_value(p.default)}" for p in spec.params if p.is_number)
 
 
 def _alike(ours: str, theirs: str) -> bool:

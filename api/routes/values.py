@@ -66,11 +66,12 @@ async def _unchanged(
     standing = await services.admissions.standing(credentials.session_id)
     if plan.rank > standing.tier.rank:
         return None
-    answer = await services.results.cached(plan.query_for(standing.tier), plan.data_version)
+    query = plan.query_for(standing.tier)
+    answer = await services.results.cached(query, plan.data_version)
     if answer is None or not etag_matches(held, answer.etag):
         return None
     request.scope["state"]["standing"] = standing
-    return Response(status_code=304, headers=_headers(plan, Fetched(answer, hit=True)))
+    return Response(status_code=304, headers=_headers(plan, query, Fetched(answer, hit=True)))
 
 
 async def _answer(
@@ -90,8 +91,8 @@ async def _answer(
         services.admissions.give_back(admission)
         state = request.scope["state"]
         state["standing"] = admission.before
-        return Response(status_code=304, headers=_headers(plan, fetched))
-    return Response(fetched.answer.body, headers=_headers(plan, fetched), media_type=query.form.media_type)
+        return Response(status_code=304, headers=_headers(plan, query, fetched))
+    return Response(fetched.answer.body, headers=_headers(plan, query, fetched), media_type=query.form.media_type)
 
 
 async def _fetch_from_a_worker_that_lives(
@@ -113,13 +114,13 @@ async def _fetch_from_a_worker_that_lives(
     return fetched
 
 
-def _headers(plan: Plan, fetched: Fetched) -> dict[str, str]:
+def _headers(plan: Plan, query: IndicatorQuery, fetched: Fetched) -> dict[str, str]:
     headers = {
         "ETag": fetched.answer.etag,
         "X-Cache": "HIT" if fetched.hit else "MISS",
         "Cache-Control": "private, no-cache",
         "Vary": "Accept, Authorization",
     }
-    if plan.interval is not Interval.DAY:
-        headers["X-Last-Bar-Final"] = "true" if plan.last_bar_final else "false"
+    if query.interval is not Interval.DAY:
+        headers["X-Last-Bar-Final"] = "true" if plan.last_bar_final(query) else "false"
     return headers

@@ -137,6 +137,12 @@ def test_a_period_beyond_the_history_is_nulls_and_a_warning(premium: httpx.Clien
     assert "has its first value in row 50000" in body["warnings"][0]
 
 
+def test_a_window_without_a_bar_has_none_that_is_open(premium: httpx.Client, symbol: str) -> None:
+    answer = values(premium, "sma", symbol=symbol, interval="1mo", start_date="2099-01-01", end_date="2099-02-01")
+    assert answer.json()["dates"] == []
+    assert (answer.json()["last_bar_final"], answer.headers["x-last-bar-final"]) == (True, "true")
+
+
 def test_a_job_says_what_may_surprise(premium: httpx.Client, symbol: str) -> None:
     plain = {"symbols": [symbol], "indicators": [{"name": "sma"}], "format": "csv"}
     job = premium.post("/v1/jobs", json=plain, headers={"Prefer": "wait=30"}).json()

@@ -1,6 +1,5 @@
 """How each indicator of the catalogue is computed: one kernel per spec. A family is a file, and a name in FAMILIES."""
 
-from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -66,7 +65,9 @@ FAMILIES = (
     candlesticks,
 )
 
-KERNELS: Mapping[str, Kernel] = MappingProxyType(dict(ChainMap(*(dict(family.KERNELS) for family in FAMILIES))))
+KERNELS: Mapping[str, Kernel] = MappingProxyType(
+    {name: kernel for family in FAMILIES for name, kernel in family.KERNELS.items()}
+)
 
 COMPILED = tuple(name for name in KERNELS if name not in candlesticks.KERNELS)
 """Indicators with a kernel of their own at any width; candlestick patterns have one for many symbols alone."""
