@@ -13,6 +13,9 @@ from common.catalogue import find
 from common.catalogue.spec import IndicatorSpec, ParamValue, shown_value
 from common.version import ENGINE_VERSION
 
+BARS = "ohlcv"
+"""Stands in a query's place of the indicator when the bars themselves are asked for; no indicator has this name."""
+
 _FRIDAY = 4
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 

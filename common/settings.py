@@ -11,6 +11,7 @@ from common.errors import StartupError
 
 T = TypeVar("T")
 Seconds = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(ge=0)]
 
 
 class Settings(BaseSettings):
@@ -54,7 +55,7 @@ class Settings(BaseSettings):
     # --- fast path
     cache_ttl_seconds: int = Field(86400, ge=1, description="How long a computed answer stays in Redis.")
     local_cache_bytes: int = Field(
-        8 * 2**20, ge=0, description="Bound of the answers an API process keeps in its own memory."
+        16 * 2**20, ge=0, description="Bound of the answers an API process keeps in its own memory."
     )
     cold_wait_seconds: Seconds = Field(
         10,
@@ -64,7 +65,24 @@ class Settings(BaseSettings):
         5,
         description="How long the API waits for a PostgreSQL connection or statement before it answers 503.",
     )
-    redis_timeout_seconds: Seconds = Field(2, description="How long a Redis command may take before 503.")
+    redis_timeout_seconds: Seconds = Field(1, description="How long a Redis command may take before 503.")
+
+    # --- bursts
+    free_per_second: Rate = Field(200, description="Requests a second of a free user; 0 for no bound.")
+    pro_per_second: Rate = Field(1000, description="Requests a second of a pro user; 0 for no bound.")
+    premium_per_second: Rate = Field(5000, description="Requests a second of a premium user; 0 for no bound.")
+    address_per_second: Rate = Field(10000, description="Requests a second of one address; 0 for no bound.")
+    burst_seconds: Seconds = Field(
+        10, description="So many seconds' worth of requests may come at once after as long a pause."
+    )
+
+    # --- warm start
+    warm_queries: int = Field(
+        500, ge=0, description="So many of the last day's most asked queries are computed for each new data version."
+    )
+    warm_file: Path | None = Field(
+        None, description="File of queries, one a line, that are computed for each new data version as well."
+    )
 
     # --- jobs
     job_ttl_seconds: int = Field(86400, ge=1, description="How long a result is kept after its job has ended.")

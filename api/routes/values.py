@@ -17,8 +17,8 @@ from api.schemas.values import VALUES_OPENAPI
 from api.security import Credentials
 from api.state import Services
 from api.state import services as get_services
-from api.values import Plan, plan_values
 from common.errors import KalpiError, Unavailable
+from common.plan import Plan, plan_values
 from common.query import IndicatorQuery, Interval
 
 router = APIRouter(tags=["values"])
@@ -38,7 +38,7 @@ async def values(name: str, request: Request) -> Response:
     state = request.scope["state"]
     manifest = services.manifest.current()
     try:
-        plan = plan_values(name, request.query_params, form_for(request.headers.get("accept")), manifest)
+        plan = plan_values(name, request.query_params.multi_items(), form_for(request.headers.get("accept")), manifest)
         wait = preferred_wait(request.headers.get("prefer"))
     except KalpiError:
         # 401 comes before whatever is wrong with the question, and costs a look at PostgreSQL, but no series.

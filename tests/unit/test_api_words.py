@@ -2,19 +2,19 @@
 
 from datetime import date
 from types import MappingProxyType
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.datastructures import QueryParams
 
 from api.local_cache import LocalCache
 from api.negotiation import form_for, preferred_wait
 from api.paging import from_token, to_token
-from api.values import plan_values
 from common.answer import Answer, pack, unpack
 from common.dataset import Manifest, SymbolInfo
 from common.errors import InvalidParameters, NotAcceptable, NotFound
+from common.plan import plan_values
 from common.query import Form, Warmup
 from common.tiers import OUT_OF_REACH, TIERS, TierName
 
@@ -82,7 +82,7 @@ def test_a_foreign_page_token_is_refused(token: str) -> None:
 
 
 def _plan(words: str, name: str = "sma"):  # noqa: ANN202 - a Plan
-    return plan_values(name, QueryParams(words), Form.JSON, MANIFEST)
+    return plan_values(name, parse_qsl(words, keep_blank_values=True), Form.JSON, MANIFEST)
 
 
 def test_defaults_come_from_the_catalogue_the_tier_and_the_data() -> None:
@@ -166,7 +166,7 @@ def test_every_word_changes_the_cache_key() -> None:
             _plan("symbol=M%26M&warmup=none"),
             _plan("symbol=M%26M&include_ohlcv=true"),
             _plan("symbol=M%26M", "ema"),
-            plan_values("sma", QueryParams("symbol=M%26M"), Form.CSV, MANIFEST),
+            plan_values("sma", parse_qsl("symbol=M%26M"), Form.CSV, MANIFEST),
         )
     }
     assert len(keys) == 20

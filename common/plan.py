@@ -1,22 +1,25 @@
-"""From the words of a values request to the query it means."""
+"""From the words of a request for values or bars to the query it means."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import TypeVar
 
-from starlette.datastructures import QueryParams
-
 from common.catalogue import chain, find
 from common.catalogue.spec import IndicatorSpec, ParamValue, unknown_name
 from common.dataset import Manifest
 from common.errors import FieldError, InvalidParameters
-from common.query import Form, IndicatorQuery, Interval, Warmup, read_date
+from common.query import BARS, Form, IndicatorQuery, Interval, Warmup, read_date
 from common.tiers import TIERS, Tier, rank_for_date
 
 RESERVED = ("symbol", "start_date", "end_date", "interval", "warmup", "include_ohlcv")
 """Query parameters of every indicator; the others are the indicator's own."""
+
+_OF_BARS = ("start_date", "end_date")
+
+Words = Iterable[tuple[str, str]]
+"""The names and values of a query string, as they came."""
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -26,7 +29,7 @@ class Plan:
     """A valid request, but for the first day: where none was asked for, the caller's tier gives it."""
 
     symbol: str
-    spec: IndicatorSpec
+    spec: IndicatorSpec | None  # None: the bars themselves
     params: tuple[tuple[str, ParamValue], ...]
     start_date: date | None
     end_date: date
@@ -42,8 +45,8 @@ class Plan:
     def rank(self) -> int:
         """Of the lowest tier that may ask this."""
         reach = self.end_date if self.start_date is None else self.start_date
-        needed = chain.required(self.spec, dict(self.params))
-        return max(rank_for_date(reach, self.as_of), *(TIERS[spec.tier].rank for spec in needed))
+        needed = chain.required(self.spec, dict(self.params)) if self.spec is not None else []
+        return max([rank_for_date(reach, self.as_of), *(TIERS[spec.tier].rank for spec in needed)])
 
     def last_bar_final(self, query: IndicatorQuery) -> bool:
         """Whether the last bar of the answer, if it has one, can get no more days."""
@@ -53,7 +56,7 @@ class Plan:
     def query_for(self, tier: Tier) -> IndicatorQuery:
         return IndicatorQuery(
             symbol=self.symbol,
-            indicator=self.spec.name,
+            indicator=BARS if self.spec is None else self.spec.name,
             params=self.params,
             start_date=self.start_date or tier.window_start(self.as_of),
             end_date=self.end_date,
@@ -64,7 +67,7 @@ class Plan:
         )
 
 
-def plan_values(name: str, asked: QueryParams, form: Form, manifest: Manifest) -> Plan:
+def plan_values(name: str, asked: Words, form: Form, manifest: Manifest) -> Plan:
     """Reads and checks everything a values request says. Raises InvalidParameters or NotFound."""
     spec = find(name)
     words = _once_each(asked)
@@ -74,10 +77,7 @@ def plan_values(name: str, asked: QueryParams, form: Form, manifest: Manifest) -
         for word in words
         if word not in known
     ]
-    start_date = _date(words, "start_date", None, errors)
-    end_date = _date(words, "end_date", manifest.as_of, errors) or manifest.as_of
-    if start_date is not None and start_date > end_date:
-        errors.append(FieldError(("query", "start_date"), f"{start_date} is after end_date {end_date}"))
+    start_date, end_date = _window(words, manifest, errors)
     interval = _choice(words, "interval", Interval.DAY, errors)
     warmup = _choice(words, "warmup", Warmup.FULL, errors)
     include_ohlcv = words.get("include_ohlcv", "false")
@@ -111,13 +111,50 @@ def plan_values(name: str, asked: QueryParams, form: Form, manifest: Manifest) -
     )
 
 
-def _once_each(asked: QueryParams) -> Mapping[str, str]:
+def plan_bars(symbol: str, asked: Words, form: Form, manifest: Manifest) -> Plan:
+    """As `plan_values`, of a request for the daily bars of a symbol."""
+    words = _once_each(asked)
+    errors = [
+        FieldError(("query", word), unknown_name(word, list(_OF_BARS), "a query parameter of this path"))
+        for word in words
+        if word not in _OF_BARS
+    ]
+    start_date, end_date = _window(words, manifest, errors)
+    if errors:
+        raise InvalidParameters(errors)
+    info = manifest.find(symbol)
+    return Plan(
+        symbol=symbol,
+        spec=None,
+        params=(),
+        start_date=start_date,
+        end_date=end_date,
+        interval=Interval.DAY,
+        warmup=Warmup.FULL,
+        include_ohlcv=False,
+        form=form,
+        as_of=manifest.as_of,
+        data_version=manifest.data_version,
+        last_date=info.last_date,
+    )
+
+
+def _once_each(asked: Words) -> Mapping[str, str]:
     words: dict[str, str] = {}
-    for word, value in asked.multi_items():
+    for word, value in asked:
         if word in words:
             raise InvalidParameters.one(("query", word), "is given more than once")
         words[word] = value
     return words
+
+
+def _window(words: Mapping[str, str], manifest: Manifest, errors: list[FieldError]) -> tuple[date | None, date]:
+    """First and last day asked for; the first is None where the tier gives it."""
+    start_date = _date(words, "start_date", None, errors)
+    end_date = _date(words, "end_date", manifest.as_of, errors) or manifest.as_of
+    if start_date is not None and start_date > end_date:
+        errors.append(FieldError(("query", "start_date"), f"{start_date} is after end_date {end_date}"))
+    return start_date, end_date
 
 
 def _date(words: Mapping[str, str], name: str, default: date | None, errors: list[FieldError]) -> date | None:
