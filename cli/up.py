@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,8 +17,8 @@ from rich.text import Text
 from cli import services
 from cli.backends import sqlalchemy_url, start_backends
 from cli.display import Steps
-from cli.listening import claim_port, listen, port_of, url_of
-from cli.processes import Child, Children
+from cli.listening import Listeners, claim_port, url_of
+from cli.processes import Child, Children, Command
 from cli.readiness import NotReady, Service, wait_until_ready
 from cli.services import Backends
 from cli.signals import Signals, StopRequested
@@ -91,7 +90,8 @@ class _Up:
         self._signals = signals
         self._children = Children(state.path, signals.pause)
         self._metrics_dir = state.path / "metrics"
-        self._listener: socket.socket | None = None
+        self._listeners: Listeners | None = None
+        self._env: Mapping[str, str] = {}
         self._up: dict[str, Any] | None = None
 
     def start(self) -> None:
@@ -101,18 +101,18 @@ class _Up:
             raise StartupError(f"there is no data file {options.data_file}")
         self._children.end_leftovers()
         state.remove_up()
-        self._listener = listen(options.host, options.port, "the API")
+        self._listeners = Listeners(options.host, options.port, self._api_names(), "the API")
         flower_port = claim_port(options.host, options.flower_port, "Flower") if options.with_flower else None
-        url = url_of(options.host, port_of(self._listener))
+        url = url_of(options.host, self._listeners.port)
         flower_url = None if flower_port is None else url_of(options.host, flower_port)
         secrets = state.secrets(self._settings)
         self._say(Text(f"Kalpi is starting in {state.path}"))
         self._children.set_guard()
         with Steps(self._console) as steps:
             backends = start_backends(self._settings, secrets, state, self._children, steps)
-        env = services.environment(state.path, options.data_file, backends, secrets)
+        env = self._env = services.environment(state.path, options.data_file, backends, secrets)
         self._provide_data(env)
-        starting = [self._start_core(self._listener.fileno(), url, env)]
+        starting = [self._start_core(url, env)]
         if flower_port is not None and flower_url is not None:
             starting.append(self._start_flower(flower_port, flower_url, secrets, env))
         self._wait_until_ready(starting)
@@ -157,13 +157,19 @@ class _Up:
         if code != 0:
             raise StartupError(f"`python -m worker.market {step}` failed with exit code {code}")
 
-    def _start_core(self, fd: int, url: str, env: Mapping[str, str]) -> Service:
+    def _api_names(self) -> list[str]:
+        total = self._options.api_processes
+        return ["api"] if total == 1 else [f"api-{n}" for n in range(1, total + 1)]
+
+    def _api(self, name: str) -> Command:
+        assert self._listeners is not None  # noqa: S101 - made before anything is started
+        return services.api(name, self._listeners.descriptor(name), self._metrics_dir, self._env)
+
+    def _start_core(self, url: str, env: Mapping[str, str]) -> Service:
         """API, workers and sweeper. The API's readiness covers the workers: it asks whether one answers."""
         shutil.rmtree(self._metrics_dir, ignore_errors=True)  # counters of processes that are no more
         self._state.folder("metrics")
-        total = self._options.api_processes
-        names = ["api"] if total == 1 else [f"api-{n}" for n in range(1, total + 1)]
-        commands = [services.api(name, fd, self._metrics_dir, env) for name in names]
+        commands = [self._api(name) for name in self._api_names()]
         commands += [
             services.worker(self._options.workers, self._metrics_dir, env),
             services.sweeper(self._metrics_dir, env),
@@ -209,6 +215,8 @@ class _Up:
                 if time.monotonic() >= child.restart_at:
                     self._restart(child)
             elif child.has_ended():
+                if self._listeners is not None:
+                    self._listeners.abandon(child.name)
                 pause = child.plan_restart()
                 self._say(
                     Text.assemble((child.name, "bold red"), f" {child.why_it_ended()}, starts again in {pause:g} s")
@@ -220,9 +228,11 @@ class _Up:
 
     def _restart(self, child: Child) -> None:
         try:
+            if child.name in self._api_names():
+                child.command = self._api(child.name)
             self._children.restart(child)
             self._write_up()
-        except OSError as error:  # no memory or no space left: no reason to take the rest down
+        except (OSError, StartupError) as error:  # no memory or no space left: no reason to take the rest down
             self._say(Text(f"{child.name}: {error}"))
             if child.pid is None:
                 child.plan_restart()
@@ -248,8 +258,8 @@ class _Up:
         began = time.monotonic()
         self._signals.stopping = True
         self._state.remove_up()
-        if self._listener is not None:
-            self._listener.close()
+        if self._listeners is not None:
+            self._listeners.close()
         children = list(self._children)
         api = [c for c in children if c.name.startswith("api")]
         backends = [c for c in children if c.name in _BACKENDS]

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import socket
 import stat
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from cli import services
-from cli.listening import claim_port, listen, port_of, url_of
+from cli.listening import Listeners, claim_port, listen, port_of, url_of
 from cli.services import Backends
 from cli.state import Secrets, StateDir, read_up, write_private
 from cli.summary import DEMO_PASSWORD, Summary, curl_lines, show
@@ -95,6 +96,32 @@ def test_a_taken_port_is_one_line() -> None:
         with pytest.raises(StartupError, match="Flower cannot listen"):
             claim_port("127.0.0.1", port, "Flower")
     assert claim_port("127.0.0.1", port, "Flower") == port
+
+
+def test_processes_share_a_port_that_nobody_else_gets() -> None:
+    listeners = Listeners("127.0.0.1", 0, ["api-1", "api-2"], "the API")
+    one, two = (socket.socket(fileno=os.dup(listeners.descriptor(name))) for name in ("api-1", "api-2"))
+    with one, two:
+        assert one.getsockname() == two.getsockname() == ("127.0.0.1", listeners.port)
+        with pytest.raises(StartupError, match="address already in use"):
+            Listeners("127.0.0.1", listeners.port, ["api-1", "api-2"], "the API")
+    listeners.abandon("api-1")
+    two = socket.socket(fileno=os.dup(listeners.descriptor("api-2")))
+    two.settimeout(5)
+    with two:
+        for _ in range(20):  # all of them come to the one that is left
+            with socket.create_connection(("127.0.0.1", listeners.port)), two.accept()[0]:
+                pass
+    assert listeners.descriptor("api-1") >= 0
+    listeners.close()
+
+
+def test_a_lone_process_keeps_its_connections_while_it_is_away() -> None:
+    listeners = Listeners("127.0.0.1", 0, ["api"], "the API")
+    listeners.abandon("api")
+    with socket.create_connection(("127.0.0.1", listeners.port)):
+        pass
+    listeners.close()
 
 
 def test_an_unknown_host_is_one_line() -> None:
