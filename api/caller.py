@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from fastapi.security import OAuth2PasswordBearer
 
+from api.burst import address_of
 from api.security import Credentials
 from api.state import ServicesDep
 from common.catalogue.spec import unknown_name
@@ -30,10 +31,14 @@ CredentialsDep = Annotated[Credentials, Depends(credentials)]
 
 
 async def standing(request: Request, services: ServicesDep, credentials: CredentialsDep) -> Standing:
-    """The caller as PostgreSQL knows them now; nothing is charged. Their rate-limit headers are set."""
+    """The caller as PostgreSQL knows them now; nothing is charged. Their rate-limit headers are set.
+
+    Raises Unauthenticated, InvalidParameters for the query, then TooManyRequests.
+    """
     found = await services.admissions.standing(credentials.session_id)
     request.scope["state"]["standing"] = found
     await refuse_unknown_query(request)
+    await services.bursts.spend(found.user_id, found.tier.rank, address_of(request.scope))
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy import Connection, Row, insert, text
+from sqlalchemy import Connection, Row, insert, text, update
 
 from api import metrics
 from api.admission import seconds_left
@@ -23,7 +23,7 @@ from common.dataset import Manifest
 from common.db.tables import job_parts, jobs
 from common.errors import Conflict, NotFound, QuotaExceeded, Unavailable
 from common.jobs import LIVE, JobRequest, JobState, PartState, Series, TableFormat, cut
-from common.query import IndicatorQuery
+from common.query import BARS, IndicatorQuery
 from common.quota import Standing, charge_whole, refund
 
 log = structlog.get_logger()
@@ -93,46 +93,50 @@ class Page:
 
 
 async def submit_job(services: Services, plan: JobPlan, standing: Standing) -> tuple[UUID, Standing]:
-    """Charges and records a job in one transaction, then tells the workers. Returns its id and the new standing.
+    """Records and charges a job in one transaction, then tells the workers. Returns its id and the new standing.
 
     Raises QuotaExceeded when the user has less left than it costs; nothing is counted then.
     """
-    job_id = uuid4()
-    draft = make_draft(plan.request, services.manifest.current(), services.settings.part_cells)
-    cost = draft.request.cost
-    today = services.clock().date()
-
-    def record(connection: Connection) -> date | None:
-        day = charge_whole(connection, standing.user_id, cost, today)
-        if day is not None:
-            record_job(connection, job_id, draft, standing.user_id, day)
-        return day
-
-    day = await services.database.run(record)
-    if day is None:
-        raise QuotaExceeded(seconds_left(standing, services.clock()))
-    await _publish(services, job_id, draft, standing.user_id)
-    used = standing.used if day == standing.day else 0
-    return job_id, replace(standing, used=used + cost, day=day)
+    return await _submit(services, plan.request, standing)
 
 
-async def submit_query(services: Services, query: IndicatorQuery, standing: Standing) -> UUID:
-    """A durable job for a single query that `standing.day` has paid for already."""
-    job_id = uuid4()
+async def submit_query(services: Services, query: IndicatorQuery, standing: Standing) -> tuple[UUID, Standing]:
+    """As `submit_job`, for a single query that nobody has been charged for."""
+    bars = query.indicator == BARS
+    series = Series(query.spec.label(dict(query.params)), query.indicator, query.params) if not bars else None
     request = JobRequest(
         symbols=(query.symbol,),
-        series=(Series(query.spec.label(dict(query.params)), query.indicator, query.params),),
+        series=(series,) if series is not None else (),
         start_date=query.start_date,
         end_date=query.end_date,
         format=TableFormat(query.form.value),
         interval=query.interval,
         warmup=query.warmup,
-        include_ohlcv=query.include_ohlcv,
+        include_ohlcv=bars or query.include_ohlcv,
     )
+    return await _submit(services, request, standing)
+
+
+async def _submit(services: Services, request: JobRequest, standing: Standing) -> tuple[UUID, Standing]:
+    job_id = uuid4()
     draft = make_draft(request, services.manifest.current(), services.settings.part_cells)
-    await services.database.run(lambda c: record_job(c, job_id, draft, standing.user_id, standing.day))
+    cost = draft.request.cost
+    today = services.clock().date()
+
+    def record(connection: Connection) -> date:
+        record_job(connection, job_id, draft, standing.user_id, today)
+        # Last, since whoever else counts for this user waits until the end of the transaction.
+        day = charge_whole(connection, standing.user_id, cost, today)
+        if day is None:
+            raise QuotaExceeded(seconds_left(standing, services.clock()))
+        if day != today:  # this process's clock lags behind
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(charged_on=day))
+        return day
+
+    day = await services.database.run(record)
     await _publish(services, job_id, draft, standing.user_id)
-    return job_id
+    used = standing.used if day == standing.day else 0
+    return job_id, standing._replace(used=used + cost, day=day)
 
 
 def make_draft(request: JobRequest, manifest: Manifest, part_cells: int) -> Draft:

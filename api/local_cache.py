@@ -2,9 +2,7 @@
 
 from collections import OrderedDict
 
-from common.answer import Answer
-
-_OVERHEAD = 400  # bytes of a key, an Answer and their place in the dictionary
+from api.representations import Representations
 
 
 class LocalCache:
@@ -13,20 +11,20 @@ class LocalCache:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._answers: OrderedDict[str, Answer] = OrderedDict()
+        self._answers: OrderedDict[str, Representations] = OrderedDict()
 
-    def get(self, key: str) -> Answer | None:
+    def get(self, key: str) -> Representations | None:
         answer = self._answers.get(key)
         if answer is not None:
             self._answers.move_to_end(key)
         return answer
 
-    def put(self, key: str, answer: Answer) -> None:
-        size = len(answer.body) + len(key) + _OVERHEAD
+    def put(self, key: str, answer: Representations) -> None:
+        size = answer.size + len(key)
         if size > self._max_bytes or key in self._answers:
             return
         self._answers[key] = answer
         self._bytes += size
         while self._bytes > self._max_bytes:
             old_key, old = self._answers.popitem(last=False)
-            self._bytes -= len(old.body) + len(old_key) + _OVERHEAD
+            self._bytes -= old.size + len(old_key)

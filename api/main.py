@@ -9,25 +9,31 @@ from typing import TypedDict
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.types import ASGIApp
 
 from api import document, problems
+from api.access_log import AccessLog
 from api.admission import Admissions
+from api.asked import Asked
+from api.burst import Bursts, Limits, shared_buckets
+from api.counting import CountingConnection, connector
 from api.database import Database
 from api.document import PROBLEMS
 from api.health import Health
 from api.job_ends import JobEnds
 from api.local_cache import LocalCache
-from api.middleware import Edge
+from api.middleware import Edge, FastPath, Records
 from api.publisher import Publisher
+from api.questions import Questions
 from api.results import Results
-from api.routes import auth, catalogue, jobs, me, operations, values
+from api.routes import auth, catalogue, jobs, me, operations
 from api.security import AccessTokens, utc_now
 from api.state import Services
-from common import quota
 from common.broker import make_celery
 from common.dataset import ManifestFile
-from common.db.session import make_counting_engine, make_engine
+from common.db.session import counting_arguments, make_engine
 from common.passwords import hash_password
+from common.quota import PREPARE
 from common.redis import make_async_client
 from common.settings import Settings
 
@@ -38,12 +44,15 @@ class State(TypedDict):
     services: Services
 
 
-def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> FastAPI:
+def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> ASGIApp:
     """The API over the servers that `settings` name. Nothing is reached before its lifespan starts."""
+    access_log = AccessLog(settings.log_level)
+    records = Records(clock, access_log)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
         async with AsyncExitStack() as stack:
+            stack.callback(access_log.flush)
             yield {"services": await _open(settings, clock, stack)}
 
     app: FastAPI = FastAPIOffline(  # the documentation pages work where there is no internet
@@ -56,12 +65,12 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> F
         swagger_ui_parameters={"docExpansion": "none", "filter": True},
     )
     problems.install(app)
-    for routes in (auth, me, catalogue, values, jobs):
+    for routes in (auth, me, catalogue, jobs):
         app.include_router(routes.router, responses=PROBLEMS)
     app.include_router(operations.router)
-    app.add_middleware(Edge)
+    app.add_middleware(Edge, records=records)
     document.install(app)
-    return app
+    return FastPath(app, records)
 
 
 async def _open(settings: Settings, clock: Callable[[], datetime], stack: AsyncExitStack) -> Services:
@@ -69,12 +78,11 @@ async def _open(settings: Settings, clock: Callable[[], datetime], stack: AsyncE
     engine = make_engine(settings.database, pool_size=_DATABASE_THREADS, timeout=timeout, name="kalpi-api")
     database = Database(engine, threads=_DATABASE_THREADS, patience=2 * timeout)
     stack.push_async_callback(database.close)
-    # Counting has one connection and one thread: claims that wait meanwhile share the next statement. It is never
-    # given up half-way, so that what was charged for callers who have left is known, and given back.
-    counting_engine = make_counting_engine(settings.database, timeout=timeout, name="kalpi-counting")
-    quota.prepare(counting_engine)
-    counting = Database(counting_engine, threads=1, patience=None)
-    stack.push_async_callback(counting.close)
+    # Never given up half-way, so that what was charged for callers who have left is known, and given back.
+    counting = CountingConnection(
+        connector(counting_arguments(settings.database, timeout=timeout, name="kalpi-counting"), timeout, PREPARE)
+    )
+    stack.callback(counting.close)
     admissions = Admissions(counting, clock, timeout)
     stack.push_async_callback(admissions.settled)
 
@@ -84,6 +92,9 @@ async def _open(settings: Settings, clock: Callable[[], datetime], stack: AsyncE
     stack.push_async_callback(cache.aclose)
     publisher = Publisher(make_celery(lambda: settings), 2 * settings.redis_timeout_seconds)
     stack.push_async_callback(publisher.close)
+    asked = Asked(cache)
+    asked.start()
+    stack.push_async_callback(asked.close)
     local = LocalCache(settings.local_cache_bytes)
     results = Results(cache, publisher, local, settings.redis_timeout_seconds)
     results.start()
@@ -98,11 +109,14 @@ async def _open(settings: Settings, clock: Callable[[], datetime], stack: AsyncE
         clock=clock,
         database=database,
         admissions=admissions,
+        bursts=Bursts(shared_buckets(cache), Limits.of(settings)),
         tokens=AccessTokens(settings.signing_key, settings.access_token_seconds),
         hashing=hashing,
         decoy_hash=await asyncio.get_running_loop().run_in_executor(hashing, hash_password, "-" * 10, rounds),
         publisher=publisher,
         results=results,
+        questions=Questions(manifest),
+        asked=asked,
         manifest=manifest,
         health=Health(database, broker, cache, publisher, manifest),
         job_ends=JobEnds(database),

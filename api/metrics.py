@@ -1,6 +1,7 @@
 """What Prometheus reads. With several API processes the numbers are shared through PROMETHEUS_MULTIPROC_DIR."""
 
 import os
+from functools import lru_cache
 
 from prometheus_client import REGISTRY as THIS_PROCESS
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -19,8 +20,13 @@ _HIT = _values.labels("hit")
 _MISS = _values.labels("miss")
 
 
+@lru_cache(maxsize=1_000)
+def _request(method: str, route: str, status: int) -> Histogram:
+    return _requests.labels(method, route, str(status))
+
+
 def observe_request(method: str, route: str, status: int, seconds: float) -> None:
-    _requests.labels(method, route, str(status)).observe(seconds)
+    _request(method, route, status).observe(seconds)
 
 
 def count_values(*, hit: bool) -> None:

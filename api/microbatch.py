@@ -16,6 +16,8 @@ class MicroBatcher(Generic[Item, Result]):
     One trip is under way at a time; whoever arrives meanwhile is on the next. So a lone caller waits for nobody,
     and under load the trips grow by themselves. `trip` returns a result or an exception per item, in order.
 
+    A trip that is overdue is not queued for: whoever comes while it lasts is refused at once.
+
     A caller that gave up is left out of the next trip; if it gave up while its trip was under way,
     `abandoned(item, result)` hears of the result nobody took.
     """
@@ -36,15 +38,18 @@ class MicroBatcher(Generic[Item, Result]):
         self._abandoned = abandoned
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._runner: asyncio.Task[None] | None = None
+        self._left_at = 0.0  # when the trip under way began
 
     async def submit(self, item: Item, patience: float) -> Result:
         """The result of `item`. Raises Unavailable when too many wait or nothing came back in `patience` seconds."""
-        if len(self._waiting) >= self._most_waiting:
-            raise Unavailable(self._name)
         loop = asyncio.get_running_loop()
+        idle = self._runner is None or self._runner.done()
+        if not idle and (len(self._waiting) >= self._most_waiting or loop.time() - self._left_at > patience):
+            raise Unavailable(self._name)
         future: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((item, future))
-        if self._runner is None or self._runner.done():
+        if idle:
+            self._left_at = loop.time()
             self._runner = loop.create_task(self._run(), name=f"microbatch-{self._name}")
         alarm = loop.call_later(patience, _give_up, future, self._name)
         try:
@@ -58,6 +63,7 @@ class MicroBatcher(Generic[Item, Result]):
             del self._waiting[: self._largest]
             if not batch:
                 continue
+            self._left_at = asyncio.get_running_loop().time()
             try:
                 results = await self._trip([item for item, _ in batch])
             except Exception as error:  # noqa: BLE001 - it is everybody's error, not this loop's

@@ -1,21 +1,26 @@
 """What every request gets, whatever its route: an id, a bound on its body, rate-limit headers, a log line, metrics."""
 
+import os
 import time
+from collections.abc import Callable
 from datetime import datetime
-from uuid import uuid4
+from itertools import count
 
 import structlog
 from fastapi import Request
-from starlette.datastructures import MutableHeaders
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import metrics
-from api.admission import seconds_left
+from api.access_log import AccessLog
 from api.bounds import MAX_BODY, MAX_SMALL_BODY
-from api.problems import problem
-from common.quota import Standing
+from api.problems import problem, respond
+from api.questions import route_of
+from api.rate_limit import Header, rate_limit_headers
+from api.routes.values import Reply, reply
+from common.errors import KalpiError
 
 log = structlog.get_logger()
 
@@ -25,48 +30,136 @@ _QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
 _CLIENT_LEFT = 499  # nginx's name for it; nobody is there to read it
 
 
-class Edge:
-    """The outermost layer. Routes put the caller's `standing` into the request's state, and the headers follow."""
+class Records:
+    """What every request gets and leaves behind: an id, headers, a line in the log, a measurement."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, clock: Callable[[], datetime], access_log: AccessLog) -> None:
+        self._clock = clock
+        self._log = access_log
+        self._name = os.urandom(8).hex()
+        self._numbers = count(1)
+
+    def open(self, scope: Scope) -> None:
+        scope.setdefault("state", {})["request_id"] = f"{self._name}{next(self._numbers):016x}"
+
+    def headers(self, scope: Scope) -> list[Header]:
+        """To be added to every answer. Routes put the caller's `standing` into the request's state."""
+        state = scope["state"]
+        identity = (b"x-request-id", state["request_id"].encode())
+        standing = state.get("standing")
+        return [identity] if standing is None else [identity, *rate_limit_headers(standing, self._clock())]
+
+    def close(self, scope: Scope, route: str, status: int, seconds: float) -> None:
+        metrics.observe_request(scope["method"], route, status, seconds)
+        if route in _QUIET and status < 500:  # noqa: PLR2004 - HTTP
+            return
+        state, client = scope["state"], scope.get("client")
+        standing = state.get("standing")
+        self._log.write(
+            {
+                "request_id": state["request_id"],
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": status,
+                "milliseconds": round(seconds * 1000, 3),
+                "user_id": standing.user_id if standing is not None else None,
+                "client": client[0] if client else None,
+            }
+        )
+
+
+class FastPath:
+    """The outermost layer: answers for values and bars here, without the framework below."""
+
+    def __init__(self, app: ASGIApp, records: Records) -> None:
         self._app = app
+        self._records = records
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = route_of(scope["path"]) if scope["type"] == "http" else None
+        if route is None:
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        self._records.open(scope)
+        status = _CLIENT_LEFT
+        try:
+            answer = await _answer(scope, receive)
+            status = answer.status
+            headers = [*answer.headers, *self._records.headers(scope)]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": answer.body})
+        except ClientDisconnect:
+            pass
+        finally:
+            self._records.close(scope, route, status, time.perf_counter() - started)
+
+
+async def _answer(scope: Scope, receive: Receive) -> Reply:
+    """Errors included."""
+    if scope["method"] not in {"GET", "HEAD"}:
+        return _as_reply(problem(Request(scope), 405, "Method Not Allowed", {"Allow": "GET, HEAD"}))
+    try:
+        return await reply(scope, receive)
+    except ClientDisconnect:
+        raise
+    except KalpiError as error:
+        return _as_reply(respond(Request(scope), error))
+    except Exception as error:  # noqa: BLE001 - logged, and told the caller in so many words
+        return _as_reply(_our_fault(scope, error))
+
+
+class Edge:
+    """The outermost layer of all other routes."""
+
+    def __init__(self, app: ASGIApp, records: Records) -> None:
+        self._app = app
+        self._records = records
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        state = scope.setdefault("state", {})
-        request_id = state["request_id"] = uuid4().hex
-        inner = _answered_as_get(scope)
         started = time.perf_counter()
+        self._records.open(scope)
+        inner = _answered_as_get(scope)
         status = 0
 
         async def send_marked(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(raw=message["headers"])
-                headers["X-Request-ID"] = request_id
-                standing = state.get("standing")
-                if standing is not None:
-                    _add_rate_limit(headers, standing, state["services"].clock())
+                message["headers"] = [*message["headers"], *self._records.headers(scope)]
             await send(message)
 
         try:
             await self._app(inner, _bounded(scope, receive), send_marked)
         except ClientDisconnect:
             status = _CLIENT_LEFT
-        except Exception:
-            log.exception("request_failed", request_id=request_id, method=scope["method"], path=scope["path"])
+        except Exception as error:
+            fault = _our_fault(scope, error)
             if status:
                 raise  # the answer has begun: all that is left is to break it off
-            await problem(Request(scope), 500, "Internal server error")(scope, receive, send_marked)
+            await fault(scope, receive, send_marked)
         finally:
-            seconds = time.perf_counter() - started
             route = getattr(inner.get("route"), "path", "unmatched")
-            metrics.observe_request(scope["method"], route, status, seconds)
-            if route not in _QUIET or status >= 500:  # noqa: PLR2004 - HTTP
-                _log(scope, status, seconds)
+            self._records.close(scope, route, status, time.perf_counter() - started)
+
+
+def _our_fault(scope: Scope, error: Exception) -> Response:
+    """Logged in full; the caller is told no more than that it was ours."""
+    log.error(
+        "request_failed",
+        request_id=scope["state"]["request_id"],
+        method=scope["method"],
+        path=scope["path"],
+        exc_info=error,
+    )
+    return problem(Request(scope), 500, "Internal server error")
+
+
+def _as_reply(response: Response) -> Reply:
+    return Reply(response.status_code, tuple(response.raw_headers), bytes(response.body))
 
 
 def _answered_as_get(scope: Scope) -> Scope:
@@ -88,30 +181,3 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
         return message
 
     return receive_bounded
-
-
-def _log(scope: Scope, status: int, seconds: float) -> None:
-    state = scope["state"]
-    standing = state.get("standing")
-    client = scope.get("client")
-    log.info(
-        "request",
-        request_id=state["request_id"],
-        method=scope["method"],
-        path=scope["path"],
-        status=status,
-        milliseconds=round(seconds * 1000, 3),
-        user_id=standing.user_id if standing is not None else None,
-        client=client[0] if client else None,
-    )
-
-
-def _add_rate_limit(headers: MutableHeaders, standing: Standing, now: datetime) -> None:
-    limit, remaining = standing.tier.series_a_day, standing.remaining
-    if limit is None:
-        return
-    headers["RateLimit-Policy"] = f'"daily";q={limit};w=86400'
-    headers["RateLimit"] = f'"daily";r={remaining};t={seconds_left(standing, now)}'
-    headers["X-RateLimit-Limit"] = str(limit)
-    headers["X-RateLimit-Remaining"] = str(remaining)
-    headers["X-RateLimit-Reset"] = str(int(standing.resets_at.timestamp()))

@@ -46,6 +46,22 @@ def _quality(media_type: str, ranges: list[tuple[str, float]]) -> float:
     return 0.0
 
 
+_CODINGS = ("zstd", "gzip", "identity")
+"""In the order in which we would rather send them."""
+
+
+@lru_cache(maxsize=256)
+def codings_for(accept_encoding: bytes | None) -> tuple[str, ...]:
+    """The content codings the caller takes, best first (RFC 9110, 12.5.3); the plain bytes at the latest in the end."""
+    if not accept_encoding:
+        return ("identity",)
+    ranges = dict(map(_media_range, reversed(accept_encoding.decode("latin-1").split(","))))
+    others = ranges.get("*", 0.0)
+    qualities = {coding: ranges.get(coding, others) for coding in _CODINGS}
+    taken = sorted((c for c in _CODINGS if qualities[c] > 0), key=lambda c: -qualities[c])  # sorted keeps our order
+    return (*taken, "identity")
+
+
 def preferred_wait(prefer: str | None) -> float | None:
     """Seconds of `Prefer: wait=N` (RFC 7240), None without one. Raises InvalidParameters outside 0 to 60."""
     found = _WAIT.search(prefer) if prefer else None

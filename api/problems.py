@@ -22,6 +22,7 @@ from common.errors import (
     NotAllowed,
     NotFound,
     QuotaExceeded,
+    TooManyRequests,
     Unauthenticated,
     Unavailable,
 )
@@ -62,7 +63,8 @@ def problem(
     return Response(orjson.dumps(body), status, dict(headers or {}), "application/problem+json")
 
 
-def _respond(request: Request, error: KalpiError) -> Response:  # noqa: C901, PLR0911 - one case per branch of the tree
+def respond(request: Request, error: KalpiError) -> Response:  # noqa: C901, PLR0911 - one case per branch of the tree
+    """The problem document of an error of ours."""
     match error:
         case Unauthenticated():
             log.info("credentials_refused", reason=error.reason, path=request.url.path)
@@ -81,6 +83,8 @@ def _respond(request: Request, error: KalpiError) -> Response:  # noqa: C901, PL
             return problem(request, 403, "Resource not available for your tier", required_tier=error.required_tier)
         case QuotaExceeded():
             return problem(request, 429, "Rate limit exceeded. Try again tomorrow.", _retry_after(error.retry_after))
+        case TooManyRequests():
+            return problem(request, 429, "Too many requests. Slow down.", _retry_after(error.retry_after))
         case Conflict():
             return problem(request, 409, str(error))
         case Gone():
@@ -113,7 +117,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(KalpiError)
     async def ours(request: Request, error: KalpiError) -> Response:
-        return _respond(request, error)
+        return respond(request, error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

@@ -1,8 +1,9 @@
 """Answers to single queries: this process's memory, then Redis, then a worker.
 
-A worker announces on a channel what it has put into the cache; every API process listens. Queries that are cold
-at the same moment leave in one message. A key is computed once however many ask for it, in this process (one
-`Flight`) and across processes (a lease in Redis); when a lease runs out unanswered, the query is sent again.
+A worker sends what it has computed to the process that ordered it, and announces it on a channel to which every API
+process listens. Queries that are cold at the same moment leave in one message. A key is computed once however many ask
+for it, in this process (one `Flight`) and across processes (a lease in Redis); when a lease runs out unanswered, the
+query is sent again.
 """
 
 import asyncio
@@ -20,43 +21,50 @@ from redis.exceptions import RedisError
 from api.local_cache import LocalCache
 from api.microbatch import MicroBatcher
 from api.publisher import Publisher
-from common.answer import Answer, unpack
+from api.questions import Target
+from api.representations import Representations, represent
+from common.answer import Answer, Failure, read_letter, unpack
 from common.broker import VALUES
 from common.errors import FieldError, InvalidParameters, KalpiError, Unavailable
-from common.query import IndicatorQuery
-from common.redis import VALUES_DONE, flight_key
+from common.redis import VALUES_DONE, flight_key, reply_channel
 
 log = structlog.get_logger()
 
 _LEASE_SECONDS = 5
 """A query unanswered for this long is sent again: its worker has died or its message was lost."""
 
-_ROUND_SECONDS = 1.0
+_ROUND_SECONDS = 0.5
 """Period in which queries in flight are looked after, whatever the channel said."""
 
 _FORGET_SECONDS = 90.0
 """A flight nobody may wait for any more (waits end at 60 s) is dropped."""
 
+_MOST_FLIGHTS = 5_000
+"""Distinct queries under way at once; more are refused."""
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    answer: Answer
-    hit: bool
+# For each pair of keys, an answer's and its lease's: the answer, or 1 when it is for the caller to order it now, or 0
+# when somebody else has ordered it.
+_LOOK_UP = """
+local found = {}
+for i = 1, #KEYS, 2 do
+    found[#found + 1] = redis.call('GET', KEYS[i])
+        or (redis.call('SET', KEYS[i + 1], '', 'NX', 'EX', ARGV[1]) and 1 or 0)
+end
+return found
+"""
 
 
 @dataclass(slots=True)
 class Flight:
-    """A cold query on its way to a worker and back; all who ask for it share `landed`."""
+    """A cold query on its way to a worker and back; each of those who wait for it has a seat."""
 
-    key: str
-    query: IndicatorQuery
-    data_version: str
-    landed: asyncio.Future[Answer]
+    target: Target
+    seats: "list[asyncio.Future[Representations | None]]" = field(default_factory=list)
     started: float = field(default_factory=monotonic)
 
 
 class Results:
-    """Reads and orders answers. `start` before use, `close` after."""
+    """Finds and orders answers. `start` before use, `close` after."""
 
     def __init__(
         self, cache: redis.asyncio.Redis, publisher: Publisher, local: LocalCache, redis_timeout: float
@@ -65,9 +73,12 @@ class Results:
         self._publisher = publisher
         self._local = local
         self._timeout = redis_timeout
-        self._reads: MicroBatcher[str, bytes | None] = MicroBatcher("redis", self._read)
-        self._orders: MicroBatcher[Flight, None] = MicroBatcher("broker", self._order)
+        self._script = cache.register_script(_LOOK_UP)
+        self._replies = reply_channel(uuid4().hex)
+        self._lookups: MicroBatcher[Target, Answer | Flight] = MicroBatcher("redis", self._look_up)
         self._flights: dict[str, Flight] = {}
+        self._outbox: list[Target] = []
+        self._shipping: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -78,106 +89,146 @@ class Results:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def cached(self, query: IndicatorQuery, data_version: str) -> Answer | None:
-        """The answer if it need not be computed. Raises Unavailable when Redis is away."""
-        key = query.cache_key(data_version)
-        answer = self._local.get(key)
-        if answer is not None:
-            return answer
-        packed = await self._reads.submit(key, self._timeout)
-        return None if packed is None else self._keep(key, packed)
+    def at_hand(self, key: str) -> Representations | None:
+        """The answer if this process has it."""
+        return self._local.get(key)
 
-    async def fetch(self, query: IndicatorQuery, data_version: str, wait: float) -> Fetched | None:
-        """The answer, awaited for `wait` seconds if a worker must compute it; None when that was not enough.
+    async def find(self, target: Target) -> Representations | Flight:
+        """The answer from Redis, or the flight that will bring it, ordered by now if nobody else has.
 
-        Raises Unavailable when Redis is away, and what the worker found wrong with the query.
+        Raises Unavailable when Redis is away or too much is under way.
         """
-        answer = await self.cached(query, data_version)
-        if answer is not None:
-            return Fetched(answer, hit=True)
-        key = query.cache_key(data_version)
-        flight = self._flights.get(key)
-        if flight is None:
-            landed: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-            landed.add_done_callback(lambda f: f.cancelled() or f.exception())  # may land after all have left
-            flight = self._flights[key] = Flight(key, query, data_version, landed)
-            try:
-                await self._orders.submit(flight, 2 * self._timeout)
-            except KalpiError as error:
-                self._land(key, error)
-                raise
-        try:
-            return Fetched(await asyncio.wait_for(asyncio.shield(flight.landed), wait), hit=False)
-        except TimeoutError:
-            return None
+        flight = self._flights.get(target.key)
+        if flight is not None:
+            return flight
+        if len(self._flights) >= _MOST_FLIGHTS:
+            raise Unavailable("workers", retry_after=1)
+        found = await self._lookups.submit(target, self._timeout)
+        return self._keep(target, found) if isinstance(found, Answer) else found
 
-    def _keep(self, key: str, packed: bytes) -> Answer:
-        answer = unpack(packed)
-        self._local.put(key, answer)
-        return answer
+    async def land(
+        self, flight: Flight, wait: float, gone: "asyncio.Future[None] | None" = None
+    ) -> Representations | None:
+        """What the flight brings, awaited for `wait` seconds or until `gone` is done; None when it has not come then.
 
-    async def _read(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+        Raises what the worker found wrong with the query, and Unavailable when Redis goes away meanwhile.
+        """
+        loop = asyncio.get_running_loop()
+        if self._flights.get(flight.target.key) is not flight:  # it was faster
+            return self._local.get(flight.target.key)
+        seat: asyncio.Future[Representations | None] = loop.create_future()
+        flight.seats.append(seat)
+        alarm = loop.call_later(wait, _leave, seat)
+        if gone is not None:
+            gone.add_done_callback(lambda _: _leave(seat))
         try:
-            return cast(Sequence[bytes | None], await self._cache.mget(keys))
+            return await seat
+        finally:
+            alarm.cancel()
+
+    def _keep(self, target: Target, answer: Answer) -> Representations:
+        shown = represent(answer, target.query.form.media_type, last_bar_final=target.last_bar_final)
+        self._local.put(target.key, shown)
+        return shown
+
+    async def _look_up(self, targets: Sequence[Target]) -> Sequence[Answer | Flight]:
+        keys = [key for target in targets for key in (target.key, flight_key(target.key))]
+        try:
+            replies = await self._script(keys, [_LEASE_SECONDS])
         except (RedisError, OSError) as error:
             raise Unavailable("redis") from error
+        found: list[Answer | Flight] = []
+        for target, reply in zip(targets, replies, strict=True):
+            answer = _readable(reply) if isinstance(reply, bytes) else None
+            if answer is None and reply != 0:  # ours to order; so is what nobody can read
+                self._outbox.append(target)
+            found.append(answer or self._flights.setdefault(target.key, Flight(target)))
+        if self._outbox and (self._shipping is None or self._shipping.done()):
+            self._shipping = asyncio.create_task(self._ship())
+        return found
 
-    async def _order(self, flights: Sequence[Flight]) -> Sequence[None]:
-        """Sends to the workers what no other process has sent."""
-        try:
-            async with self._cache.pipeline(transaction=False) as pipe:
-                for flight in flights:
-                    pipe.set(flight_key(flight.key), b"", nx=True, ex=_LEASE_SECONDS)
-                taken = await pipe.execute()
-        except (RedisError, OSError) as error:
-            raise Unavailable("redis") from error
-        by_version: dict[str, list[Flight]] = {}
-        for flight, ours in zip(flights, taken, strict=True):
-            if ours:
-                by_version.setdefault(flight.data_version, []).append(flight)
-        for data_version, ours in by_version.items():
-            queries = [f.query.to_message() for f in ours]
-            await self._publisher.send(VALUES, {"queries": queries, "data_version": data_version}, str(uuid4()))
-        return [None] * len(flights)
+    async def _ship(self) -> None:
+        """Sends what is to be ordered to the workers: all that has gathered meanwhile in one message."""
+        while self._outbox:
+            targets, self._outbox = self._outbox, []
+            by_version: dict[str, list[Target]] = {}
+            for target in targets:
+                by_version.setdefault(target.data_version, []).append(target)
+            for data_version, alike in by_version.items():
+                order = {
+                    "queries": [target.query.to_message() for target in alike],
+                    "data_version": data_version,
+                    "reply_to": self._replies,
+                }
+                try:
+                    await self._publisher.send(VALUES, order, uuid4().hex)
+                except Unavailable as error:
+                    for target in alike:
+                        self._end(target.key, error)
 
     async def _listen(self) -> None:
-        """Follows the workers' announcements; a lost connection is made again, and `_look_after` bridges it."""
+        """Follows the workers' answers; a lost connection is made again, and `_look_after` bridges it."""
         while True:
             try:
                 async with self._cache.pubsub(ignore_subscribe_messages=True) as channel:
-                    await channel.subscribe(VALUES_DONE)
+                    await channel.subscribe(VALUES_DONE, self._replies)
                     while True:
                         message = await channel.get_message(timeout=_ROUND_SECONDS)
-                        if message is not None:
+                        if message is None:
+                            continue
+                        if message["channel"] == VALUES_DONE.encode():
                             await self._hear(orjson.loads(message["data"]))
-            except (RedisError, OSError, Unavailable) as error:
+                        else:
+                            self._open_letter(message["data"])
+            except (RedisError, OSError, Unavailable, ValueError) as error:
                 log.warning("values_channel_lost", error=type(error).__name__)
                 await asyncio.sleep(_ROUND_SECONDS)
 
+    def _open_letter(self, letter: bytes) -> None:
+        """Answers to what this process has ordered."""
+        done, failed = read_letter(letter)
+        for key, packed in done.items():
+            self._receive(key, packed)
+        self._fail(failed)
+
     async def _hear(self, news: Mapping[str, object]) -> None:
-        failed = news["failed"]
-        assert isinstance(failed, dict)  # noqa: S101 - our own worker's message
-        for key, reason in failed.items():
-            self._land(key, _as_error(reason))
-        done = news["done"]
-        assert isinstance(done, list)  # noqa: S101
+        """Answers to what any process has ordered; those of this one have landed by their letter."""
+        self._fail(cast(Mapping[str, Failure], news["failed"]))
+        done = cast(Sequence[str], news["done"])
         await self._collect([key for key in done if key in self._flights])
+
+    def _fail(self, failed: Mapping[str, Failure]) -> None:
+        for key, reason in failed.items():
+            self._end(key, _as_error(reason))
 
     async def _collect(self, keys: Sequence[str]) -> None:
         if not keys:
             return
-        for key, packed in zip(keys, await self._read(keys), strict=True):
+        try:
+            found = await self._cache.mget(keys)
+        except (RedisError, OSError) as error:
+            raise Unavailable("redis") from error
+        for key, packed in zip(keys, found, strict=True):
             if packed is not None:
-                self._land(key, self._keep(key, packed))
+                self._receive(key, cast(bytes, packed))
 
-    def _land(self, key: str, outcome: Answer | Exception) -> None:
+    def _receive(self, key: str, packed: bytes) -> None:
+        flight = self._flights.get(key)
+        answer = _readable(packed) if flight is not None else None
+        if flight is not None and answer is not None:
+            self._end(key, self._keep(flight.target, answer))
+
+    def _end(self, key: str, outcome: Representations | Exception) -> None:
         flight = self._flights.pop(key, None)
-        if flight is None or flight.landed.done():
+        if flight is None:
             return
-        if isinstance(outcome, Answer):
-            flight.landed.set_result(outcome)
-        else:
-            flight.landed.set_exception(outcome)
+        for seat in flight.seats:
+            if seat.done():
+                continue
+            if isinstance(outcome, Exception):
+                seat.set_exception(outcome)
+            else:
+                seat.set_result(outcome)
 
     async def _look_after(self) -> None:
         """Looks for answers whose announcement was missed, and sends again what nobody is computing any more."""
@@ -186,17 +237,33 @@ class Results:
             now = monotonic()
             overdue = [f for f in self._flights.values() if now - f.started > _ROUND_SECONDS]
             for flight in [f for f in overdue if now - f.started > _FORGET_SECONDS]:
-                self._land(flight.key, Unavailable("worker"))
+                self._end(flight.target.key, Unavailable("worker"))
             try:
-                await self._collect([f.key for f in overdue])
-                again = [f for f in overdue if f.key in self._flights and now - f.started > _LEASE_SECONDS]
+                await self._collect([f.target.key for f in overdue if f.target.key in self._flights])
+                again = [f for f in overdue if f.target.key in self._flights and now - f.started > _LEASE_SECONDS]
                 if again:
-                    await self._order(again)
+                    await self._look_up([f.target for f in again])
             except Unavailable as error:
-                log.warning("flights_unattended", part=error.part, flights=len(overdue))
+                log.warning("flights_lost", part=error.part, flights=len(overdue))
+                for flight in overdue:
+                    self._end(flight.target.key, error)
 
 
-def _as_error(reason: Mapping[str, str]) -> KalpiError | RuntimeError:
+def _readable(packed: bytes) -> Answer | None:
+    """None for what is torn: it is computed again and written over."""
+    try:
+        return unpack(packed)
+    except ValueError as error:
+        log.error("answer_unreadable", reason=str(error))  # noqa: TRY400 - the reason says it all
+        return None
+
+
+def _leave(seat: "asyncio.Future[Representations | None]") -> None:
+    if not seat.done():
+        seat.set_result(None)
+
+
+def _as_error(reason: Failure) -> KalpiError | RuntimeError:
     match reason["kind"]:
         case "invalid":
             return InvalidParameters([FieldError(("query",), reason["detail"])])

@@ -20,7 +20,7 @@ class Credentials:
     """What a valid token says: the session it belongs to, and when it ends."""
 
     user_id: int
-    session_id: UUID
+    session_id: str  # a UUID in its canonical form
     expires_at: float  # Unix time
 
 
@@ -67,7 +67,7 @@ class AccessTokens:
                 # Times are compared against our own clock, in `read`.
                 options={"require": list(_REQUIRED), "verify_exp": False, "verify_iat": False},
             )
-            return Credentials(int(claims["sub"]), UUID(claims["sid"]), float(claims["exp"]))
+            return Credentials(int(claims["sub"]), str(UUID(claims["sid"])), float(claims["exp"]))
         except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError) as error:
             raise Unauthenticated("bad token") from error
 

@@ -9,10 +9,13 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from api.admission import Admissions
+from api.asked import Asked
+from api.burst import Bursts
 from api.database import Database
 from api.health import Health
 from api.job_ends import JobEnds
 from api.publisher import Publisher
+from api.questions import Questions
 from api.results import Results
 from api.security import AccessTokens
 from common.dataset import ManifestFile
@@ -25,11 +28,14 @@ class Services:
     clock: Callable[[], datetime]
     database: Database
     admissions: Admissions
+    bursts: Bursts
     tokens: AccessTokens
     hashing: ThreadPoolExecutor  # bcrypt, bounded
     decoy_hash: str  # what an unknown user's password is compared with
     publisher: Publisher
     results: Results
+    questions: Questions
+    asked: Asked
     manifest: ManifestFile
     health: Health
     job_ends: JobEnds

@@ -1,7 +1,10 @@
-"""The baseline of `cached`: one FastAPI route that returns the bytes of a file. `python -m bench.bare FD FILE`."""
+"""The baseline of `cached`: one FastAPI route that returns files in turn. `python -m bench.bare FD FOLDER`."""
 
+import gc
 import socket
 import sys
+from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 import uvicorn
@@ -9,26 +12,30 @@ from fastapi import FastAPI
 from fastapi.responses import Response
 
 
-def make_app(body: bytes) -> FastAPI:
+def make_app(bodies: Sequence[bytes]) -> FastAPI:
     app = FastAPI()
+    coming = cycle(bodies)
 
     @app.get("/values", response_class=Response)
     async def values() -> Response:
-        return Response(body, media_type="application/json")
+        return Response(next(coming), media_type="application/json")
 
     return app
 
 
 def main() -> None:
-    descriptor, file = int(sys.argv[1]), Path(sys.argv[2])
-    # As api.__main__ configures it.
+    descriptor, folder = int(sys.argv[1]), Path(sys.argv[2])
+    app = make_app([file.read_bytes() for file in sorted(folder.iterdir())])
+    # As api.__main__ configures and prepares it.
     config = uvicorn.Config(
-        make_app(file.read_bytes()),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=2,
     )
+    gc.collect()
+    gc.freeze()
     uvicorn.Server(config).run([socket.socket(fileno=descriptor)])
 
 

@@ -1,44 +1,75 @@
-"""HTTP load: `wrk` where it is installed, else a small client of our own in a process of its own.
+"""HTTP load: a small client that keeps connections open and sends the next request when the last one is answered.
 
-Both keep connections open, send the next request when the last one is answered, and refuse any answer but 200.
+It shares two cores with what it measures, so it does nothing but send bytes made before, find the end of the answer,
+and refuse any answer but 200. `measure` runs it in a process of its own.
 """
 
-import asyncio
+import gc
 import json
 import re
-import shutil
+import select
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from math import ceil
-from time import perf_counter
-from typing import cast
+from itertools import cycle, islice
+from time import perf_counter, process_time
 from urllib.parse import urlsplit
-
-import uvloop
 
 from bench.processes import ROOT
 
-WRK = shutil.which("wrk")
+Headers = Mapping[str, str]
+Ask = tuple[str, int]
+"""A path with its query, and the place of the caller who asks it."""
 
+_GOOD = b"HTTP/1.1 200 "
 _HEAD_ENDS = b"\r\n\r\n"
-_LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
-_MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+_LENGTH = re.compile(rb"ontent-[Ll]ength: *(\d+)").search
+_MISS = re.compile(rb"\r\n[Xx]-[Cc]ache: MISS\r\n").search
+_RECEIVE = 2**16  # more would be memory mapped anew for every answer
+_LONGEST_HEAD = 1000
+_PATIENCE = 60.0
+_LONGEST_RUN = 1800
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
+    """`misses` are answers that were not in a cache; `cpu_seconds` are the client's own."""
+
+    requests: int
     per_second: float
     median_ms: float
     p99_ms: float
+    misses: int
+    cpu_seconds: float
 
 
-def measure(url: str, headers: Mapping[str, str], connections: int, seconds: float) -> Load:
-    """Asks `url` over and over for `seconds` on so many connections at once. Raises RuntimeError on a wrong answer."""
-    if WRK is not None:
-        return _measure_with_wrk(WRK, url, headers, connections, seconds)
-    order = {"url": url, "headers": dict(headers), "connections": connections, "seconds": seconds}
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """`took` is from the first byte sent to the last received; `times` are of each request, in seconds."""
+
+    took: float
+    times: Sequence[float]
+    misses: int
+    answers: Sequence[bytes]
+
+
+def measure(
+    urls: Sequence[str], callers: Sequence[Headers], asks: Sequence[Ask], connections: int, total: int | None = None
+) -> Load:
+    """Sends `asks` in turn, once each or `total` of them, on so many connections spread evenly over the servers `urls`.
+
+    Raises RuntimeError when an answer is not 200 or none comes.
+    """
+    order = {
+        "urls": list(urls),
+        "callers": [dict(headers) for headers in callers],
+        "asks": list(asks),
+        "connections": connections,
+        "total": len(asks) if total is None else total,
+    }
     done = subprocess.run(
         [sys.executable, "-m", "bench.load"],
         input=json.dumps(order),
@@ -46,177 +77,168 @@ def measure(url: str, headers: Mapping[str, str], connections: int, seconds: flo
         text=True,
         cwd=ROOT,
         check=False,
-        timeout=seconds + 60,
+        timeout=_LONGEST_RUN,
     )
     if done.returncode != 0:
         raise RuntimeError(f"the client failed: {done.stderr[-1000:]}")
     return Load(**json.loads(done.stdout))
 
 
-def _measure_with_wrk(wrk: str, url: str, headers: Mapping[str, str], connections: int, seconds: float) -> Load:
-    words = [wrk, "--latency", "-t1", f"-c{connections}", f"-d{ceil(seconds)}s"]
-    for name, value in headers.items():
-        words += ["-H", f"{name}: {value}"]
-    text = subprocess.run([*words, url], capture_output=True, text=True, check=True, timeout=seconds + 60).stdout
-    if "Non-2xx" in text or "Socket errors" in text:
-        raise RuntimeError(f"not every answer was a good one:\n{text}")
-    return Load(
-        per_second=float(_found(r"Requests/sec:\s+([\d.]+)", text)[0]),
-        median_ms=_milliseconds(_found(r"\n\s+50%\s+([\d.]+)(us|ms|s)", text)),
-        p99_ms=_milliseconds(_found(r"\n\s+99%\s+([\d.]+)(us|ms|s)", text)),
-    )
+def burst(url: str, headers: Headers, targets: Sequence[str]) -> Driven:
+    """Asks all at once, each on a connection of its own that is open before the clock starts. Keeps the answers."""
+    requests = [request_bytes(url, target, headers) for target in targets]
+    return drive([url], requests, connections=len(requests), total=len(requests), keep=True)
 
 
-def _found(pattern: str, text: str) -> tuple[str, ...]:
-    match = re.search(pattern, text)
-    if match is None:
-        raise RuntimeError(f"wrk said something else:\n{text}")
-    return match.groups()
-
-
-def _milliseconds(figure: tuple[str, ...]) -> float:
-    return float(figure[0]) * _MILLISECONDS[figure[1]]
-
-
-# --- our own client
-
-
-def request_bytes(url: str, headers: Mapping[str, str]) -> bytes:
+def request_bytes(url: str, target: str, headers: Headers) -> bytes:
     """A GET as it goes over the wire."""
-    parts = urlsplit(url)
-    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    lines = [f"GET {target} HTTP/1.1", f"Host: {parts.netloc}", *(f"{k}: {v}" for k, v in headers.items())]
+    lines = [f"GET {target} HTTP/1.1", f"Host: {urlsplit(url).netloc}", *(f"{k}: {v}" for k, v in headers.items())]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-class Connection(asyncio.Protocol):
-    """One connection with at most one request under way. Calls `answered` with the whole answer, head and body."""
+class Answers:
+    """Finds the end of an answer in what comes over one connection, one answer at a time."""
 
-    def __init__(self, answered: Callable[["Connection", bytes], None], lost: Callable[[Exception], None]) -> None:
-        self._answered = answered
-        self._lost = lost
-        self._transport: asyncio.Transport | None = None
-        self._received = bytearray()
-        self._expected: int | None = None  # length of the answer, once its head is there
-        self._waiting = False
+    __slots__ = ("_length", "_part")
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+    def __init__(self) -> None:
+        self._part = bytearray()
+        self._length = 0  # of the answer that has begun to come, once its head is there
 
-    def ask(self, request: bytes) -> None:
-        assert self._transport is not None
-        self._received.clear()
-        self._expected = None
-        self._waiting = True
-        self._transport.write(request)
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        if self._expected is None:
-            end = self._received.find(_HEAD_ENDS)
-            if end < 0:
-                return
-            length = _LENGTH.search(self._received, 0, end + 2)
-            self._expected = end + len(_HEAD_ENDS) + (int(length[1]) if length else 0)
-        if len(self._received) >= self._expected:
-            self._waiting = False
-            self._answered(self, bytes(self._received))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._waiting:
-            self._lost(exc or ConnectionError("closed before it answered"))
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
+    def whole(self, data: bytes) -> bytes | None:
+        """The answer, head and body, when `data` completes it. Raises RuntimeError unless it is a good one."""
+        if not self._part:
+            self._length = _length(data)
+            if len(data) == self._length:  # as most of them come: at once
+                return data
+        self._part += data
+        if not self._length:
+            self._length = _length(self._part)
+        if not self._length or len(self._part) < self._length:
+            return None
+        if len(self._part) > self._length:
+            raise RuntimeError(f"more came than an answer: {bytes(self._part[self._length :][:100])!r}")
+        answer = bytes(self._part)
+        self._part.clear()
+        return answer
 
 
-def is_good(answer: bytes) -> bool:
-    return answer.startswith(b"HTTP/1.1 200 ")
+def _length(received: bytes | bytearray) -> int:
+    """Of the whole answer, by its head; 0 while that is not there."""
+    end = received.find(_HEAD_ENDS)
+    if end < 0:
+        return 0
+    length = _LENGTH(received, 0, end + 2)
+    if length is None or not received.startswith(_GOOD):
+        raise RuntimeError(f"not a good answer: {bytes(received[:500]).decode(errors='replace')}")
+    return end + len(_HEAD_ENDS) + int(length[1])
 
 
-def refusal(answer: bytes) -> RuntimeError:
-    return RuntimeError(f"not a good answer: {answer[:500].decode(errors='replace')}")
+class _Connection:
+    """One connection with at most one request under way."""
 
+    __slots__ = ("_asked_at", "_receive", "_send", "_whole")
 
-async def _connect(
-    url: str, answered: Callable[[Connection, bytes], None], lost: Callable[[Exception], None]
-) -> Connection:
-    parts = urlsplit(url)
-    _, connection = await asyncio.get_running_loop().create_connection(
-        lambda: Connection(answered, lost), parts.hostname or "", parts.port or 80
-    )
-    return connection
-
-
-class _Asker:
-    """Asks the same on one connection, again and again until `deadline`."""
-
-    def __init__(self, request: bytes, deadline: float, times: list[float]) -> None:
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._request = request
-        self._deadline = deadline
-        self._times = times
+    def __init__(self, connection: socket.socket) -> None:
+        self._receive = connection.recv
+        self._send = connection.send
+        self._whole = Answers().whole
         self._asked_at = 0.0
 
-    def ask(self, connection: Connection) -> None:
+    def ask(self, request: bytes) -> None:
         self._asked_at = perf_counter()
-        connection.ask(self._request)
+        if self._send(request) != len(request):
+            raise RuntimeError("a request did not go out at once")
 
-    def answered(self, connection: Connection, answer: bytes) -> None:
-        now = perf_counter()
-        self._times.append(now - self._asked_at)
-        if not is_good(answer):
-            self.ended.set_exception(refusal(answer))
-        elif now >= self._deadline:
-            self.ended.set_result(None)
-        else:
-            self.ask(connection)
+    def answer(self) -> tuple[float, bytes] | None:
+        """Seconds it took and the answer, when what is there to be read completes it."""
+        data = self._receive(_RECEIVE)
+        if not data:
+            raise RuntimeError("the server closed a connection before it answered")
+        answer = self._whole(data)
+        return None if answer is None else (perf_counter() - self._asked_at, answer)
 
 
-async def _measure(url: str, headers: Mapping[str, str], connections: int, seconds: float) -> Load:
+def drive(
+    urls: Sequence[str], requests: Sequence[bytes], *, connections: int, total: int, keep: bool = False
+) -> Driven:
+    """Sends `requests` in turn until `total` are answered. Raises RuntimeError when one is not 200 or none comes."""
     times: list[float] = []
-    began = perf_counter()
-    askers = [_Asker(request_bytes(url, headers), began + seconds, times) for _ in range(connections)]
-    opened = [await _connect(url, asker.answered, asker.ended.set_exception) for asker in askers]
-    try:
-        for asker, connection in zip(askers, opened, strict=True):
-            asker.ask(connection)
-        await asyncio.gather(*(asker.ended for asker in askers))
-        took = perf_counter() - began
-    finally:
-        for connection in opened:
-            connection.close()
-    times.sort()
-    return Load(len(times) / took, 1000 * times[len(times) // 2], 1000 * times[int(len(times) * 0.99)])
-
-
-async def burst(urls: Sequence[str], headers: Mapping[str, str]) -> tuple[float, list[bytes]]:
-    """Asks all at once, each on a connection of its own. Seconds to the last answer, and the answers."""
-    answers: list[asyncio.Future[bytes]] = [asyncio.get_running_loop().create_future() for _ in urls]
-    requests = [request_bytes(url, headers) for url in urls]
-    opened = [
-        await _connect(url, lambda _, answer, a=a: a.set_result(answer), a.set_exception)  # type: ignore[misc]
-        for url, a in zip(urls, answers, strict=True)
-    ]
-    try:
+    answers: list[bytes] = []
+    misses = 0
+    coming = islice(cycle(requests), total)
+    with _connected(urls, min(connections, total)) as opened, select.epoll() as ready, _without_collections():
+        by_descriptor = {one.fileno(): _Connection(one) for one in opened}
+        for descriptor in by_descriptor:
+            ready.register(descriptor, select.EPOLLIN)
         began = perf_counter()
-        for connection, request in zip(opened, requests, strict=True):
+        for connection, request in zip(by_descriptor.values(), coming, strict=False):
             connection.ask(request)
-        received = await asyncio.gather(*answers)
+        while len(times) < total:
+            events = ready.poll(_PATIENCE)
+            if not events:
+                raise RuntimeError(f"no answer within {_PATIENCE:.0f} s; {len(times)} of {total} came")
+            for descriptor, _ in events:
+                connection = by_descriptor[descriptor]
+                found = connection.answer()
+                if found is None:
+                    continue
+                seconds, answer = found
+                next_request = next(coming, None)
+                if next_request is not None:
+                    connection.ask(next_request)
+                times.append(seconds)
+                if _MISS(answer, 0, _LONGEST_HEAD) is not None:
+                    misses += 1
+                if keep:
+                    answers.append(answer)
         took = perf_counter() - began
+    return Driven(took, times, misses, answers)
+
+
+@contextmanager
+def _connected(urls: Sequence[str], connections: int) -> Iterator[list[socket.socket]]:
+    """Open connections, in turn to each of the servers."""
+    with ExitStack() as cleanup:
+        opened = []
+        for url in islice(cycle(urls), connections):
+            parts = urlsplit(url)
+            one = socket.create_connection((parts.hostname or "", parts.port or 80), _PATIENCE)
+            cleanup.enter_context(one)
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            one.setblocking(False)
+            opened.append(one)
+        yield opened
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Nothing here makes cycles; a collection would stop every connection at once."""
+    gc.disable()
+    try:
+        yield
     finally:
-        for connection in opened:
-            connection.close()
-    for answer in received:
-        if not is_good(answer):
-            raise refusal(answer)
-    return took, received
+        gc.enable()
 
 
 def main() -> None:
     order = json.load(sys.stdin)
-    print(json.dumps(asdict(uvloop.run(_measure(**order)))))
+    urls, callers = order["urls"], order["callers"]
+    # One server's name stands in requests to all: they do not look at it.
+    requests = [request_bytes(urls[0], target, callers[caller]) for target, caller in order["asks"]]
+    before = process_time()
+    driven = drive(urls, requests, connections=order["connections"], total=order["total"])
+    spent = process_time() - before
+    times = sorted(driven.times)
+    load = Load(
+        requests=len(times),
+        per_second=len(times) / driven.took,
+        median_ms=1000 * times[len(times) // 2],
+        p99_ms=1000 * times[int(len(times) * 0.99)],
+        misses=driven.misses,
+        cpu_seconds=spent,
+    )
+    print(json.dumps(asdict(load)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Memory of the API and of each worker child, against workers that load their own copy of the data with pandas."""
 
-import asyncio
 import json
 import re
 import sys
@@ -17,7 +16,7 @@ from bench.processes import running, wait_until
 from bench.report import Figure, Section, ratio
 from bench.stack import WORKERS, Stack
 
-_MIB = 2**20
+MIB = 2**20
 _KIB = 2**10
 _TRIES = 50
 _MAPPING = re.compile(r"^[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \S+ *(.*)$")
@@ -26,7 +25,7 @@ _MAPPING = re.compile(r"^[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \S+ *(.*)$")
 def run(bench: Bench) -> Section:
     stack = bench.stack
     [api] = stack.up["pids"]["api"]
-    fresh = _pss(api), psutil.Process(api).memory_info().rss
+    fresh = proportional_set(api), psutil.Process(api).memory_info().rss
     bench.say("memory: letting every worker child read all of the data")
     children = psutil.Process(stack.up["pids"]["worker"]).children()
     size = sum(file.stat().st_size for file in (stack.state_dir / "market").glob("*/*.npy"))
@@ -34,28 +33,28 @@ def run(bench: Bench) -> Section:
         if all(_mapped(child.pid, stack)[0] >= 0.95 * size for child in children):
             break
         _read_everything(stack, number)
-    ours = [_pss(child.pid) for child in children]
+    ours = [proportional_set(child.pid) for child in children]
     resident, proportional, private = (
         sum(part) for part in zip(*(_mapped(c.pid, stack) for c in children), strict=True)
     )
-    used = _pss(api), psutil.Process(api).memory_info().rss
+    used = proportional_set(api), psutil.Process(api).memory_info().rss
     others = _own_copies(bench, stack)
     figures = [
-        ratio("PSS of a worker child", "MiB", [(mean(ours) / _MIB, mean(others) / _MIB)]),
+        ratio("PSS of a worker child", "MiB", [(mean(ours) / MIB, mean(others) / MIB)]),
         Figure(
             "market data mapped by the children: held once, of held by each",
             "MiB",
-            proportional / _MIB,
-            resident / _MIB,
+            proportional / MIB,
+            resident / MIB,
             proportional / resident,
             "lower",
         ),
     ]
-    listed = ", ".join(f"{size / _MIB:.1f}" for size in ours)
+    listed = ", ".join(f"{size / MIB:.1f}" for size in ours)
     against = (
         f"PSS of the {len(ours)} worker children {listed} MiB. The API process when it has started: {_shown(fresh)};"
         f" after these answers, some of which it keeps: {_shown(used)}. Of"
-        f" {resident / _MIB:.1f} MiB of market data that the children have mapped and touched,"
+        f" {resident / MIB:.1f} MiB of market data that the children have mapped and touched,"
         f" {100 * (1 - private / resident):.1f} % is shared. Baseline: {WORKERS} children of a worker that read the"
         " Parquet file with pandas and keep it by symbol."
     )
@@ -63,7 +62,7 @@ def run(bench: Bench) -> Section:
 
 
 def _shown(sizes: tuple[float, float]) -> str:
-    return f"PSS {sizes[0] / _MIB:.1f} MiB, resident {sizes[1] / _MIB:.1f} MiB"
+    return f"PSS {sizes[0] / MIB:.1f} MiB, resident {sizes[1] / MIB:.1f} MiB"
 
 
 def _read_everything(stack: Stack, number: int) -> None:
@@ -71,7 +70,7 @@ def _read_everything(stack: Stack, number: int) -> None:
     words = [
         {"symbol": symbol, "period": 2 + number, "include_ohlcv": "true"} for symbol in stack.symbols[number % 12 :: 12]
     ]
-    asyncio.run(burst([f"{stack.url}/v1/indicators/sma/values?{urlencode(one)}" for one in words], stack.headers))
+    burst(stack.url, stack.headers, [f"/v1/indicators/sma/values?{urlencode(one)}" for one in words])
 
 
 def _own_copies(bench: Bench, stack: Stack) -> list[float]:
@@ -82,10 +81,10 @@ def _own_copies(bench: Bench, stack: Stack) -> list[float]:
     with running(argv, log, env=env) as process:
         wait_until(lambda: log.read_text().rstrip().endswith("]"), process, log, 60)
         pids: list[int] = json.loads(log.read_text().splitlines()[-1])
-        return [_pss(pid) for pid in pids]
+        return [proportional_set(pid) for pid in pids]
 
 
-def _pss(pid: int) -> float:
+def proportional_set(pid: int) -> float:
     """Proportional set size in bytes: what is shared counts in equal parts."""
     return _sum(Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines(), "Pss")
 

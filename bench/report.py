@@ -42,6 +42,11 @@ def speed_up(what: str, unit: str, rounds: Sequence[Pair]) -> Figure:
     return _figure(what, unit, rounds, [base / ours for ours, base in rounds], "higher")
 
 
+def difference(rounds: Sequence[Pair]) -> float:
+    """Ours less the baseline, the median of the rounds' own."""
+    return median([ours - base for ours, base in rounds])
+
+
 def _figure(what: str, unit: str, rounds: Sequence[Pair], ratios: Sequence[float], better: str) -> Figure:
     ours, base = (median(side) for side in zip(*rounds, strict=True))
     return Figure(what, unit, ours, base, median(ratios), better)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from typer.core import TyperGroup
 
-from cli import data, up, users
+from cli import cache, data, up, users
 from cli.backends import sqlalchemy_url
 from common.db.migrate import upgrade
 from common.errors import KalpiError
@@ -47,6 +47,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.add_typer(users.app, name="users")
+app.add_typer(cache.app, name="cache")
 data.register(app)
 
 

@@ -54,6 +54,14 @@ def find_user(connection: Connection, username: str) -> User | None:
     return None if row is None else _user(row)
 
 
+def user_by_id(connection: Connection, user_id: int) -> User:
+    """Raises NotFound."""
+    row = connection.execute(select(users).where(users.c.id == user_id)).one_or_none()
+    if row is None:
+        raise NotFound("user", str(user_id))
+    return _user(row)
+
+
 def set_tier(connection: Connection, username: str, tier: TierName) -> User:
     """Holds from the user's next request. Raises NotFound."""
     row = connection.execute(

@@ -6,6 +6,7 @@ KalpiError
 ├── NotFound               a symbol, indicator or job that is not there (for this user)
 ├── NotAllowed             outside the user's tier
 ├── QuotaExceeded          the daily limit is reached
+├── TooManyRequests        the burst limit is reached
 ├── Conflict               the state of the resource does not allow it (now)
 ├── Gone                   it was there and is no more
 ├── NotAcceptable          none of the media types in Accept can be served
@@ -77,6 +78,14 @@ class QuotaExceeded(KalpiError):  # noqa: N818
     def __init__(self, retry_after: int) -> None:
         self.retry_after = retry_after
         super().__init__(f"daily limit reached, resets in {retry_after} s")
+
+
+class TooManyRequests(KalpiError):  # noqa: N818
+    """More requests than the burst limit allows; it is worth asking again in `retry_after` seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"burst limit reached, try again in {retry_after} s")
 
 
 class Conflict(KalpiError):  # noqa: N818

@@ -8,7 +8,7 @@ from typing import Any
 
 from common.catalogue import find
 from common.catalogue.spec import IndicatorSpec, ParamValue
-from common.query import Interval, Warmup
+from common.query import BARS, Interval, Warmup
 
 
 class JobState(StrEnum):
@@ -53,6 +53,7 @@ class TableFormat(StrEnum):
     PARQUET = "parquet"
     CSV = "csv"
     JSON = "json"
+    ARROW = "arrow"
 
     @property
     def media_type(self) -> str:
@@ -60,6 +61,7 @@ class TableFormat(StrEnum):
             TableFormat.PARQUET: "application/vnd.apache.parquet",
             TableFormat.CSV: "text/csv",
             TableFormat.JSON: "application/json",
+            TableFormat.ARROW: "application/vnd.apache.arrow.stream",
         }[self]
 
 
@@ -82,7 +84,10 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """A batch, every default resolved: what is stored, and all a worker needs besides the symbols of its part."""
+    """A batch, every default resolved: what is stored, and all a worker needs besides the symbols of its part.
+
+    Without series it asks for the bars alone, which then count as one series of each symbol.
+    """
 
     symbols: tuple[str, ...]  # sorted, distinct
     series: tuple[Series, ...]
@@ -95,9 +100,14 @@ class JobRequest:
     warnings: tuple[str, ...] = ()  # what the user should know, though it is no error
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """What is counted for each symbol, by the names that errors give it."""
+        return tuple(series.label for series in self.series) or (BARS,)
+
+    @property
     def cost(self) -> int:
         """Price in series: symbols × indicators × parameter sets."""
-        return len(self.symbols) * len(self.series)
+        return len(self.symbols) * len(self.labels)
 
     @property
     def columns(self) -> list[str]:

@@ -57,10 +57,17 @@ class Form(StrEnum):
 
     JSON = "json"
     CSV = "csv"
+    ARROW = "arrow"
+    PARQUET = "parquet"
 
     @property
     def media_type(self) -> str:
-        return {Form.JSON: "application/json", Form.CSV: "text/csv"}[self]
+        return {
+            Form.JSON: "application/json",
+            Form.CSV: "text/csv",
+            Form.ARROW: "application/vnd.apache.arrow.stream",
+            Form.PARQUET: "application/vnd.apache.parquet",
+        }[self]
 
 
 def read_date(raw: object) -> date:
@@ -75,7 +82,10 @@ def read_date(raw: object) -> date:
 
 @dataclass(frozen=True, slots=True)
 class IndicatorQuery:
-    """What to compute and how to encode it. Equal questions are equal values and share one cache key."""
+    """What to compute and how to encode it. Equal questions are equal values and share one cache key.
+
+    `indicator` is BARS, without parameters, where the bars themselves are asked for.
+    """
 
     symbol: str
     indicator: str
@@ -89,6 +99,7 @@ class IndicatorQuery:
 
     @property
     def spec(self) -> IndicatorSpec:
+        """Raises NotFound of bars, which are no indicator."""
         return find(self.indicator)
 
     @property
@@ -103,10 +114,11 @@ class IndicatorQuery:
     def cache_key(self, data_version: str) -> str:
         """`{symbol}:{start_date}:{end_date}:{indicator}:{parameters}` behind both versions.
 
-        A colon inside a symbol is escaped, so no two questions can share a key.
+        A colon inside a symbol is escaped, so no two questions can share a key. The prefix counts the layouts of what
+        lies there (`common.answer`): an older process never meets an entry that it cannot read.
         """
         return (
-            f"values:{data_version}:{ENGINE_VERSION}:{quote(self.symbol, safe='&')}:{self.start_date}:{self.end_date}"
+            f"values2:{data_version}:{ENGINE_VERSION}:{quote(self.symbol, safe='&')}:{self.start_date}:{self.end_date}"
             f":{self.indicator}:{self.parameters}"
         )
 
@@ -127,10 +139,11 @@ class IndicatorQuery:
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> "IndicatorQuery":
         """The inverse of `to_message`. Parameters that the indicator has gained since have their defaults."""
+        indicator = message["indicator"]
         return cls(
             symbol=message["symbol"],
-            indicator=message["indicator"],
-            params=find(message["indicator"]).complete(message["params"]),
+            indicator=indicator,
+            params=() if indicator == BARS else find(indicator).complete(message["params"]),
             start_date=date.fromisoformat(message["start_date"]),
             end_date=date.fromisoformat(message["end_date"]),
             interval=Interval(message["interval"]),

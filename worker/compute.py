@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from common.catalogue import chain, find
 from common.errors import DataError, KalpiError
 from common.jobs import JobRequest, SeriesError
-from common.query import IndicatorQuery, Interval, Warmup
+from common.query import BARS, IndicatorQuery, Interval, Warmup
 from worker.kernels.panels import empty_panel
 from worker.market.bars import FIELDS, Floats
 from worker.market.layout import Block
@@ -46,6 +46,19 @@ class ValuesFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class BarsFrame:
+    """The answer to a query for the bars themselves; arrays as in `ValuesFrame`."""
+
+    query: IndicatorQuery
+    data_version: str
+    dates: NDArray[np.datetime64]
+    ohlcv: Mapping[str, Floats]
+
+
+Frame = ValuesFrame | BarsFrame
+
+
+@dataclass(frozen=True, slots=True)
 class _Window:
     """Rows [start, stop) of a symbol's calendar."""
 
@@ -57,25 +70,43 @@ class _Window:
         return self.stop - self.start
 
 
-def compute_values(market: Market, queries: Sequence[IndicatorQuery]) -> list[ValuesFrame | KalpiError]:
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """What symbols of one calendar have in common in the window of a query."""
+
+    window: _Window
+    dates: NDArray[np.datetime64]
+    last_bar_final: bool
+
+
+def compute_values(market: Market, queries: Sequence[IndicatorQuery]) -> list[Frame | KalpiError]:
     """Answer each query, in order; what is wrong with one is its answer and harms no other.
 
     Queries for the same indicator, parameters and rows of a block are one panel.
     """
-    answers: list[ValuesFrame | KalpiError | None] = [None] * len(queries)
+    answers: list[Frame | KalpiError | None] = [None] * len(queries)
     groups: dict[object, list[_Member]] = {}
+    spans: dict[object, _Span] = {}
     for i, query in enumerate(queries):
         bars = market.at(query.interval)
         try:
             place = bars.place(query.symbol)
-            find(query.indicator)
+            if query.indicator != BARS:
+                find(query.indicator)
         except KalpiError as error:
             answers[i] = error
             continue
-        window = _window(bars, place, query.start_date, query.end_date)
-        seen = _rows_seen(query.warmup, place.block, window)
-        key = (query.indicator, query.params, query.interval, place.block.number, seen)
-        groups.setdefault(key, []).append(_Member(i, query, bars, place, window))
+        block = place.block
+        calendar = (query.interval, block.rows, block.calendars[place.column], query.start_date, query.end_date)
+        span = spans.get(calendar)
+        if span is None:
+            span = spans[calendar] = _span(bars, place, query)
+        if query.indicator == BARS:
+            answers[i] = BarsFrame(query, bars.data_version, span.dates, _ohlcv(bars, place, span.window))
+            continue
+        seen = _rows_seen(query.warmup, block, span.window)
+        key = (query.indicator, query.params, query.interval, block.number, seen.start, seen.stop)
+        groups.setdefault(key, []).append(_Member(i, query, bars, place, span))
     for members in groups.values():
         try:
             frames = _answer(members)
@@ -85,7 +116,7 @@ def compute_values(market: Market, queries: Sequence[IndicatorQuery]) -> list[Va
             frames = [_answer_alone(member) for member in members]
         for member, frame in zip(members, frames, strict=True):
             answers[member.number] = frame
-    return cast("list[ValuesFrame | KalpiError]", answers)
+    return cast("list[Frame | KalpiError]", answers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +127,10 @@ class _Member:
     query: IndicatorQuery
     bars: Market
     place: Place
-    window: _Window
+    span: _Span
 
 
-def _answer_alone(member: _Member) -> ValuesFrame | KalpiError:
+def _answer_alone(member: _Member) -> Frame | KalpiError:
     try:
         return _answer([member])[0]
     except SoftTimeLimitExceeded:
@@ -111,35 +142,39 @@ def _answer_alone(member: _Member) -> ValuesFrame | KalpiError:
         return failure
 
 
-def _answer(members: Sequence[_Member]) -> list[ValuesFrame | KalpiError]:
+def _answer(members: Sequence[_Member]) -> list[Frame | KalpiError]:
     """The frames of queries that differ in nothing but symbol of a block, window and encoding."""
     query, bars, block = members[0].query, members[0].bars, members[0].place.block
     spec, params = query.spec, dict(query.params)
-    seen = _rows_seen(query.warmup, block, members[0].window)
+    seen = _rows_seen(query.warmup, block, members[0].span.window)
     columns = sorted({member.place.column for member in members})
     position = {column: i for i, column in enumerate(columns)}
     panels = Sources(bars, block, columns, slice(seen.start, seen.stop)).run(spec, params)
-    frames: list[ValuesFrame | KalpiError] = []
+    named = [(output.name, panel) for output, panel in zip(spec.outputs, panels, strict=True)]
+    lookback = chain.lookback(spec, params)
+    frames: list[Frame | KalpiError] = []
     for member in members:
-        place, window = member.place, member.window
-        cut = slice(window.start - seen.start, window.stop - seen.start)
-        rows = slice(window.start, window.stop)
+        span, column = member.span, position[member.place.column]
+        cut = slice(span.window.start - seen.start, span.window.stop - seen.start)
         frames.append(
             ValuesFrame(
                 query=member.query,
                 data_version=bars.data_version,
-                lookback=chain.lookback(spec, params),
-                dates=bars.days(place)[rows].astype("datetime64[D]"),
-                outputs={
-                    output.name: np.ascontiguousarray(panel[cut, position[place.column]])
-                    for output, panel in zip(spec.outputs, panels, strict=True)
-                },
+                lookback=lookback,
+                dates=span.dates,
+                outputs={name: np.ascontiguousarray(panel[cut, column]) for name, panel in named},
                 history=seen.rows,
-                last_bar_final=_last_bar_final(bars, place, window, query.interval),
-                ohlcv=_ohlcv(bars, place, rows) if member.query.include_ohlcv else None,
+                ohlcv=_ohlcv(bars, member.place, span.window) if member.query.include_ohlcv else None,
+                last_bar_final=span.last_bar_final,
             )
         )
     return frames
+
+
+def _span(bars: Market, place: Place, query: IndicatorQuery) -> _Span:
+    window = _window(bars, place, query.start_date, query.end_date)
+    dates = bars.days(place)[window.start : window.stop].astype("datetime64[D]")
+    return _Span(window, dates, _last_bar_final(bars, place, window, query.interval))
 
 
 def _last_bar_final(bars: Market, place: Place, window: _Window, interval: Interval) -> bool:
@@ -149,7 +184,8 @@ def _last_bar_final(bars: Market, place: Place, window: _Window, interval: Inter
     return interval.is_over(last, bars.manifest.as_of)
 
 
-def _ohlcv(market: Market, place: Place, rows: slice) -> dict[str, Floats]:
+def _ohlcv(market: Market, place: Place, window: _Window) -> dict[str, Floats]:
+    rows = slice(window.start, window.stop)
     return {field: np.ascontiguousarray(market.panel(place.block, field)[rows, place.column]) for field in FIELDS}
 
 
@@ -209,7 +245,7 @@ def compute_table(market: Market, request: JobRequest, symbols: Sequence[str]) -
         try:
             places[symbol] = market.place(symbol)
         except KalpiError as error:
-            errors += [SeriesError(symbol, series.label, str(error)) for series in request.series]
+            errors += [SeriesError(symbol, label, str(error)) for label in request.labels]
     windows = [_window(market, place, request.start_date, request.end_date) for place in places.values()]
     counts = np.array([window.rows for window in windows], np.int64)
     ends = np.cumsum(counts)

@@ -1,11 +1,12 @@
 """Numbers become bytes in their final form: answers of the fast path, tables of jobs, and the parts in between.
 
-NaN inside is null in JSON and Parquet and an empty cell in CSV. Numbers are written so that reading them gives the
-same float64. Equal input gives equal bytes.
+NaN inside is null, and an empty cell in CSV. Numbers are written so that reading them gives the same float64. Equal
+input gives equal bytes.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from functools import lru_cache
+from itertools import chain, groupby, repeat
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,10 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from common.answer import pack
 from common.jobs import TableFormat
 from common.query import Form, Interval
 from common.version import ENGINE_VERSION
-from worker.compute import ValuesFrame
+from worker import compression
+from worker.compute import BarsFrame, Frame
 from worker.market.bars import Floats
 
 Column = NDArray[np.float64] | NDArray[np.int64]
@@ -29,18 +32,44 @@ _CHUNK = 16_384
 
 _QUOTED = frozenset('",')
 
+_METADATA = b"kalpi"
+"""Key in the metadata of an Arrow schema or a Parquet file: what JSON says beside the numbers, as JSON."""
+
+_LEAST = 512
+"""Bytes of an answer that is worth compressing, and the share of them that a coding may leave."""
+_WORTHWHILE = 0.9
+
+_WINDOWS = 64
+
 
 # --- answers to one query
 
 
-def encode_values(frame: ValuesFrame) -> bytes:
-    """One answer in the form its query asks for."""
+def pack_values(frame: Frame) -> bytes:
+    """One answer as it is kept (`common.answer`): compressed here, once, and by nobody after."""
+    body = encode_values(frame)
+    form = frame.query.form
+    if form is Form.PARQUET or len(body) < _LEAST:  # Parquet is compressed inside
+        return pack(body)
+    shared = _dates_as_json(frame.dates.tobytes()) if form is Form.JSON else b""
+    return pack(body, _if_smaller(compression.gzip(body, shared), body), _if_smaller(compression.zstd(body), body))
+
+
+def _if_smaller(coded: bytes, body: bytes) -> bytes | None:
+    return coded if len(coded) <= _WORTHWHILE * len(body) else None
+
+
+def encode_values(frame: Frame) -> bytes:
+    """One answer in the form its query asks for, not compressed."""
     return _VALUES[frame.query.form](frame)
 
 
-def _values_as_json(frame: ValuesFrame) -> bytes:
+def _about(frame: Frame) -> dict[str, Any]:
+    """What an answer says beside its numbers."""
     query = frame.query
-    answer: dict[str, Any] = {
+    if isinstance(frame, BarsFrame):
+        return {"symbol": query.symbol, "data_version": frame.data_version}
+    about: dict[str, Any] = {
         "symbol": query.symbol,
         "indicator": query.indicator,
         "params": dict(query.params),
@@ -51,26 +80,61 @@ def _values_as_json(frame: ValuesFrame) -> bytes:
         "lookback": frame.lookback,
         "data_version": frame.data_version,
         "engine_version": ENGINE_VERSION,
-        "dates": frame.dates.tolist(),
-        "values": dict(frame.outputs),
     }
     if query.interval is not Interval.DAY:
-        answer["last_bar_final"] = frame.last_bar_final
+        about["last_bar_final"] = frame.last_bar_final
     if frame.history <= frame.lookback:
         first = f"{query.indicator} with these parameters has its first value in row {frame.lookback + 1}"
-        answer["warnings"] = [f"{query.symbol} has {frame.history} rows to compute on; {first}"]
-    if frame.ohlcv is not None:
-        answer["ohlcv"] = _bars(frame.ohlcv)
+        about["warnings"] = [f"{query.symbol} has {frame.history} rows to compute on; {first}"]
+    return about
+
+
+def _values_as_json(frame: Frame) -> bytes:
+    answer = _about(frame)
+    answer["dates"] = orjson.Fragment(_dates_as_json(frame.dates.tobytes()))
+    if isinstance(frame, BarsFrame):
+        answer["values"] = _bars(frame.ohlcv)
+    else:
+        answer["values"] = dict(frame.outputs)
+        if frame.ohlcv is not None:
+            answer["ohlcv"] = _bars(frame.ohlcv)
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _values_as_csv(frame: ValuesFrame) -> bytes:
-    columns: dict[str, Column] = {**(_bars(frame.ohlcv) if frame.ohlcv is not None else {}), **frame.outputs}
-    dates = np.datetime_as_string(frame.dates).tolist()
-    return _csv_line(["date", *columns]) + _csv_lines(dates, list(columns.values()))
+def _values_as_csv(frame: Frame) -> bytes:
+    columns = _columns(frame)
+    return _csv_line(["date", *columns]) + _csv_lines(_dates_as_text(frame.dates.tobytes()), list(columns.values()))
 
 
-_VALUES: Mapping[Form, Callable[[ValuesFrame], bytes]] = {Form.JSON: _values_as_json, Form.CSV: _values_as_csv}
+def _values_as_arrow(frame: Frame) -> bytes:
+    table = _values_as_table(frame, {_METADATA: orjson.dumps(_about(frame))})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_batch(table)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def _values_as_parquet(frame: Frame) -> bytes:
+    table = _values_as_table(frame)
+    sink = pa.BufferOutputStream()
+    with _parquet_writer(sink, table.schema, dictionaries=False) as writer:
+        writer.write_batch(table)
+        writer.add_key_value_metadata({_METADATA: orjson.dumps(_about(frame)).decode()})
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+_VALUES: Mapping[Form, Callable[[Frame], bytes]] = {
+    Form.JSON: _values_as_json,
+    Form.CSV: _values_as_csv,
+    Form.ARROW: _values_as_arrow,
+    Form.PARQUET: _values_as_parquet,
+}
+
+
+def _columns(frame: Frame) -> dict[str, Column]:
+    """The numbers of an answer that is one table: the bars, then the outputs."""
+    bars = _bars(frame.ohlcv) if frame.ohlcv is not None else {}
+    return bars if isinstance(frame, BarsFrame) else {**bars, **frame.outputs}
 
 
 def _bars(ohlcv: Mapping[str, Floats]) -> dict[str, Column]:
@@ -78,6 +142,41 @@ def _bars(ohlcv: Mapping[str, Floats]) -> dict[str, Column]:
     volume = ohlcv["volume"]
     whole = np.rint(volume).astype(np.int64)
     return {**ohlcv, "volume": whole if np.array_equal(whole, volume) else volume}
+
+
+def _values_as_table(frame: Frame, metadata: Mapping[bytes, bytes] | None = None) -> pa.RecordBatch:
+    columns = _columns(frame)
+    arrays = [_dates_as_arrow(frame.dates.tobytes()), *(_arrow(values) for values in columns.values())]
+    fields = [pa.field(name, array.type) for name, array in zip(("date", *columns), arrays, strict=True)]
+    return pa.record_batch(arrays, schema=pa.schema(fields, metadata))
+
+
+def _arrow(values: Column) -> pa.Array:
+    """Null where a value is not finite."""
+    finite = np.isfinite(values)
+    return pa.array(values, mask=None if finite.all() else ~finite)
+
+
+# Dates of answers, from the bytes of their datetime64[D]. Most that are asked for at one time are of a few windows.
+
+
+@lru_cache(_WINDOWS)
+def _dates_as_json(days: bytes) -> bytes:
+    return orjson.dumps(_dates(days).tolist())
+
+
+@lru_cache(_WINDOWS)
+def _dates_as_text(days: bytes) -> Sequence[str]:
+    return np.datetime_as_string(_dates(days)).tolist()  # type: ignore[no-any-return]
+
+
+@lru_cache(_WINDOWS)
+def _dates_as_arrow(days: bytes) -> pa.Array:
+    return pa.array(_dates(days).astype(np.int32)).cast(pa.date32())
+
+
+def _dates(days: bytes) -> NDArray[np.datetime64]:
+    return np.frombuffer(days, "datetime64[D]")
 
 
 # --- tables of jobs
@@ -93,21 +192,24 @@ def encode_table(parts: Iterable[pa.Table], schema: pa.Schema, form: TableFormat
 
 def _table_as_parquet(parts: Iterable[pa.Table], schema: pa.Schema, sink: BinaryIO) -> int:
     """A row group per part. No Arrow schema inside: a reader gets plain strings, dates and numbers."""
-    numbers = [field.name for field in schema if pa.types.is_floating(field.type)]
     rows = 0
-    with pq.ParquetWriter(
-        sink,
-        schema,
-        compression="zstd",
-        use_dictionary=["symbol", "date"],
-        use_byte_stream_split=numbers,
-        store_schema=False,
-    ) as writer:
+    with _parquet_writer(sink, schema, dictionaries=["symbol", "date"]) as writer:
         for part in parts:
             if part.num_rows:
                 writer.write_table(part.cast(schema), row_group_size=part.num_rows)
                 rows += part.num_rows
     return rows
+
+
+def _parquet_writer(sink: BinaryIO, schema: pa.Schema, *, dictionaries: list[str] | bool) -> pq.ParquetWriter:
+    return pq.ParquetWriter(
+        sink,
+        schema,
+        compression="zstd",
+        use_dictionary=dictionaries,
+        use_byte_stream_split=[field.name for field in schema if pa.types.is_floating(field.type)],
+        store_schema=False,
+    )
 
 
 def _table_as_csv(parts: Iterable[pa.Table], schema: pa.Schema, sink: BinaryIO) -> int:
@@ -143,10 +245,22 @@ def _table_as_json(parts: Iterable[pa.Table], schema: pa.Schema, sink: BinaryIO)
     return rows
 
 
+def _table_as_arrow(parts: Iterable[pa.Table], schema: pa.Schema, sink: BinaryIO) -> int:
+    """A stream of a record batch per part; the symbols of each are a dictionary of its own."""
+    rows = 0
+    with pa.ipc.new_stream(sink, schema) as writer:
+        for part in parts:
+            if part.num_rows:
+                writer.write_table(part.cast(schema).combine_chunks())
+                rows += part.num_rows
+    return rows
+
+
 _TABLES: Mapping[TableFormat, Callable[[Iterable[pa.Table], pa.Schema, BinaryIO], int]] = {
     TableFormat.PARQUET: _table_as_parquet,
     TableFormat.CSV: _table_as_csv,
     TableFormat.JSON: _table_as_json,
+    TableFormat.ARROW: _table_as_arrow,
 }
 
 
@@ -191,7 +305,8 @@ def _csv_line(cells: Sequence[str]) -> bytes:
 
 def _csv_lines(keys: Sequence[str], columns: Sequence[Column]) -> bytes:
     """A line per row: its key, ready to be written, then its number of each column."""
-    return "".join([f"{key},{row}\n" for key, row in zip(keys, _rows_of(columns, null=""), strict=True)]).encode()
+    rows = _rows_of(columns, null="")
+    return "".join(chain.from_iterable(zip(keys, repeat(","), rows, repeat("\n"), strict=False))).encode()
 
 
 def _rows_of(columns: Sequence[Column], null: str) -> Iterable[str]:

@@ -144,7 +144,7 @@ def _rows(resources: Resources, claim: Claim, symbols: list[str], file: str) -> 
 
 
 def _without_series(market: Market, request: JobRequest, symbols: list[str]) -> pa.Table:
-    """The rows of a part that failed: symbols, dates and bars, null for every series."""
+    """The rows of a part that failed: symbols, dates and bars, null for every series, bars that count as one too."""
     bare = JobRequest(
         symbols=tuple(symbols),
         series=(),
@@ -153,7 +153,7 @@ def _without_series(market: Market, request: JobRequest, symbols: list[str]) -> 
         format=request.format,
         interval=request.interval,
         warmup=request.warmup,
-        include_ohlcv=request.include_ohlcv,
+        include_ohlcv=request.include_ohlcv and bool(request.series),
     )
     table, _ = compute_table(market, bare, bare.symbols)
     schema = table_schema(request)

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from common.broker import BATCH, app
 from common.db.session import make_engine
-from common.errors import StartupError
+from common.errors import StartupError, Unavailable
 from common.jobs import JobRequest
 from common.logs import configure
 from common.redis import make_client
@@ -32,6 +32,7 @@ from worker import store
 from worker.doorbell import publish_parts
 from worker.market.versions import prune
 from worker.transitions import Claim, Outcome, fail_part
+from worker.warm import Warming
 
 log = structlog.get_logger()
 
@@ -106,11 +107,19 @@ _OLD_TOKENS = text("DELETE FROM refresh_tokens WHERE expires_at < now() - interv
 class Sweeper:
     """Rounds of sweeping; between them it remembers which files to remove and when it last tidied."""
 
-    def __init__(self, settings: Settings, engine: Engine, broker: redis.Redis, celery: Celery) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        broker: redis.Redis,
+        celery: Celery,
+        warming: Warming | None = None,
+    ) -> None:
         self._settings = settings
         self._engine = engine
         self._broker = broker
         self._celery = celery
+        self._warming = warming
         self._expired: list[str] = []
         self._tidied: float | None = None
         self._steps: tuple[Callable[[Connection], None], ...] = (
@@ -119,6 +128,7 @@ class Sweeper:
             self._publish_due,
             self._expire,
             self._tidy,
+            self._warm,
         )
 
     def sweep(self, stop: threading.Event) -> bool:
@@ -137,7 +147,7 @@ class Sweeper:
         """Whether the step was done. One that fails harms no other."""
         try:
             step(connection)
-        except (SQLAlchemyError, RedisError, OSError) as error:
+        except (SQLAlchemyError, RedisError, OSError, Unavailable) as error:
             log.warning("sweep_step_failed", error=type(error).__name__, detail=_first_line(error))
             return False
         except Exception:
@@ -239,6 +249,11 @@ class Sweeper:
             log.info("data_removed", data_version=version)
         self._tidied = monotonic()
 
+    def _warm(self, _connection: Connection) -> None:
+        """Orders what is asked most of new data; of the database it needs the lock alone."""
+        if self._warming is not None:
+            self._warming.step()
+
 
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0][:200]
@@ -246,12 +261,10 @@ def _first_line(error: Exception) -> str:
 
 def make_sweeper(settings: Settings) -> Sweeper:
     """Connects on its first round."""
-    return Sweeper(
-        settings,
-        make_engine(settings.database, pool_size=1, timeout=settings.database_timeout_seconds, name="kalpi-sweeper"),
-        make_client(settings.broker, settings.redis_timeout_seconds),
-        app,
-    )
+    timeout = settings.database_timeout_seconds
+    engine = make_engine(settings.database, pool_size=1, timeout=timeout, name="kalpi-sweeper")
+    broker = make_client(settings.broker, settings.redis_timeout_seconds)
+    return Sweeper(settings, engine, broker, app, Warming(settings, broker, app))
 
 
 def main() -> None:

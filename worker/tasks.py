@@ -40,9 +40,17 @@ def contained(body: Callable[P, None]) -> Callable[P, None]:
 
 @app.task(name=VALUES, bind=True, **_INTERACTIVE_LIMITS)
 @contained
-def answer_values(self: Task, queries: Sequence[Mapping[str, Any]], data_version: str) -> None:
-    redelivered = bool(self.request.delivery_info.get("redelivered"))
-    values.answer(process.resources(), queries, data_version, task_id=self.request.id, redelivered=redelivered)
+def answer_values(
+    self: Task, queries: Sequence[Mapping[str, Any]], data_version: str, reply_to: str | None = None
+) -> None:
+    values.answer(
+        process.resources(),
+        queries,
+        data_version,
+        task_id=self.request.id,
+        redelivered=bool(self.request.delivery_info.get("redelivered")),
+        reply_to=reply_to,
+    )
 
 
 @app.task(name=PROBE, **_INTERACTIVE_LIMITS)

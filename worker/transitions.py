@@ -162,7 +162,7 @@ def fail_part(connection: Connection, claim: Claim, reason: str, ttl: float) -> 
     """Gives a part up for good, and all its series back to the user. A failed assembly fails the job."""
     if claim.is_assembly:
         return _fail_assembly(connection, claim, reason, ttl)
-    errors = [SeriesError(symbol, s.label, reason) for symbol in claim.symbols for s in claim.request.series]
+    errors = [SeriesError(symbol, label, reason) for symbol in claim.symbols for label in claim.request.labels]
     return _end_part(connection, claim, "failed", file=None, errors=errors, ttl=ttl)
 
 
@@ -182,7 +182,7 @@ def _end_part(
     if job is None or not _mark(connection, claim, state, file, listed or None):
         return Outcome.REFUSED
     failed = len(errors)
-    completed = len(claim.symbols) * len(claim.request.series) - failed
+    completed = len(claim.symbols) * len(claim.request.labels) - failed
     counted = connection.execute(_COUNT_PART, {"job_id": claim.job_id, "completed": completed, "failed": failed}).one()
     if failed:
         refund(connection, job.user_id, failed, job.charged_on)

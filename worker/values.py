@@ -1,19 +1,22 @@
-"""Cold queries of the fast path: computed, encoded, put into the cache, announced."""
+"""Cold queries of the fast path: computed, encoded, put into the cache, announced.
 
-from collections.abc import Mapping, Sequence
+The process that ordered them gets the answers themselves, in a letter; all others hear their names.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 
-from common.answer import pack
+from common.answer import Failure, write_letter
 from common.broker import VALUES
 from common.errors import DataError, InvalidParameters, KalpiError, NotFound
 from common.query import IndicatorQuery
 from common.redis import VALUES_DONE, attempts_key, flight_key
-from worker.compute import compute_values
-from worker.encode import encode_values
+from worker.compute import Frame, compute_values
+from worker.encode import pack_values
 from worker.market.store import Market
 from worker.resources import Resources
 
@@ -24,32 +27,56 @@ MAX_DELIVERIES = 3
 
 _ATTEMPTS_SECONDS = 60
 
-Failure = dict[str, str]
+_HANDFUL = 32
+_HANDFUL_BYTES = 1_000_000
+"""Answers that leave together. Redis cuts off a subscriber that lags behind by 32 MB."""
+
+_Outcome = bytes | Exception
 _INTERNAL: Failure = {"kind": "internal", "detail": ""}
 
 
 def answer(
-    resources: Resources, messages: Sequence[Mapping[str, Any]], data_version: str, *, task_id: str, redelivered: bool
+    resources: Resources,
+    messages: Sequence[Mapping[str, Any]],
+    data_version: str,
+    *,
+    task_id: str,
+    redelivered: bool,
+    reply_to: str | None = None,
 ) -> None:
-    """Puts the answer of each query into the cache and says so, or says what is wrong with it."""
+    """Puts the answer of each query into the cache and says so, or says what is wrong with it.
+
+    `reply_to` is the channel of whoever ordered them, None when nobody waits for a letter.
+    """
     queries = [IndicatorQuery.from_message(message) for message in messages]
     keys = [query.cache_key(data_version) for query in queries]
     if redelivered:
         if _deliveries(resources, task_id) >= MAX_DELIVERIES:
             log.error("values_given_up", keys=keys)
-            _reply(resources, {}, dict.fromkeys(keys, _INTERNAL))
+            _reply(resources, {}, dict.fromkeys(keys, _INTERNAL), reply_to)
             return
         if len(queries) > 1:
-            _split(resources, messages, data_version, task_id)
+            _split(resources, messages, data_version, reply_to, task_id)
             return
-    done: dict[str, bytes] = {}
-    failed: dict[str, Failure] = {}
-    for key, outcome in zip(keys, _compute_all(resources, queries, data_version), strict=True):
-        if isinstance(outcome, bytes):
-            done[key] = outcome
-        else:
-            failed[key] = _failure(outcome, key)
-    _reply(resources, done, failed)
+    outcomes = _compute_all(resources, queries, data_version)
+    for some in _handfuls(zip(keys, outcomes, strict=True)):
+        done = {key: outcome for key, outcome in some if isinstance(outcome, bytes)}
+        failed = {key: _failure(outcome, key) for key, outcome in some if not isinstance(outcome, bytes)}
+        _reply(resources, done, failed, reply_to)
+
+
+def _handfuls(outcomes: Iterable[tuple[str, _Outcome]]) -> Iterator[list[tuple[str, _Outcome]]]:
+    """So many as leave together: while the first are on their way to the clients, the next are encoded."""
+    some: list[tuple[str, _Outcome]] = []
+    size = 0
+    for key, outcome in outcomes:
+        some.append((key, outcome))
+        size += len(outcome) if isinstance(outcome, bytes) else 0
+        if len(some) >= _HANDFUL or size >= _HANDFUL_BYTES:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 def _deliveries(resources: Resources, task_id: str) -> int:
@@ -62,39 +89,51 @@ def _deliveries(resources: Resources, task_id: str) -> int:
     return again + 1
 
 
-def _split(resources: Resources, messages: Sequence[Mapping[str, Any]], data_version: str, task_id: str) -> None:
+def _split(
+    resources: Resources, messages: Sequence[Mapping[str, Any]], data_version: str, reply_to: str | None, task_id: str
+) -> None:
     """Sends each query on its own: one that kills its worker takes no other with it."""
     with resources.celery.producer_pool.acquire(block=True, timeout=5) as producer:
         for place, message in enumerate(messages):
             resources.celery.send_task(
                 VALUES,
-                kwargs={"queries": [message], "data_version": data_version},
+                kwargs={"queries": [message], "data_version": data_version, "reply_to": reply_to},
                 task_id=f"{task_id}.{place}",
                 producer=producer,
             )
 
 
-def _compute_all(
-    resources: Resources, queries: Sequence[IndicatorQuery], data_version: str
-) -> Sequence[bytes | Exception]:
+def _compute_all(resources: Resources, queries: Sequence[IndicatorQuery], data_version: str) -> Iterator[_Outcome]:
     try:
         market = resources.markets.market_for(data_version)
     except DataError as error:
-        return [error] * len(queries)
+        return iter([error] * len(queries))
     return _compute(market, queries)
 
 
-def _compute(market: Market, queries: Sequence[IndicatorQuery]) -> Sequence[bytes | Exception]:
+def _compute(market: Market, queries: Sequence[IndicatorQuery]) -> Iterator[_Outcome]:
     """All in one go; if that fails, each on its own."""
     try:
         frames = compute_values(market, queries)
-        return [frame if isinstance(frame, KalpiError) else encode_values(frame) for frame in frames]
     except SoftTimeLimitExceeded as error:
-        return [error] * len(queries)
+        yield from [error] * len(queries)
     except Exception as error:  # noqa: BLE001 - the caller is told, whatever it is
         if len(queries) == 1:
-            return [error]
-        return [outcome for query in queries for outcome in _compute(market, [query])]
+            yield error
+        else:
+            for query in queries:
+                yield from _compute(market, [query])
+    else:
+        yield from map(_packed, frames)
+
+
+def _packed(frame: Frame | KalpiError) -> _Outcome:
+    if isinstance(frame, KalpiError):
+        return frame
+    try:
+        return pack_values(frame)
+    except Exception as error:  # noqa: BLE001 - as above
+        return error
 
 
 def _failure(error: Exception, key: str) -> Failure:
@@ -109,11 +148,16 @@ def _failure(error: Exception, key: str) -> Failure:
     return _INTERNAL
 
 
-def _reply(resources: Resources, done: Mapping[str, bytes], failed: Mapping[str, Failure]) -> None:
+def _reply(
+    resources: Resources, done: Mapping[str, bytes], failed: Mapping[str, Failure], reply_to: str | None
+) -> None:
+    """One trip. The letter goes first: those who wait for it need not wait until all is in the cache."""
     ttl = resources.settings.cache_ttl_seconds
     with resources.cache.pipeline(transaction=False) as pipe:
-        for key, body in done.items():
-            pipe.set(key, pack(body), ex=ttl)
+        if reply_to is not None:
+            pipe.publish(reply_to, write_letter(done, failed))
+        for key, packed in done.items():
+            pipe.set(key, packed, ex=ttl)
         pipe.delete(*(flight_key(key) for key in (*done, *failed)))
         pipe.publish(VALUES_DONE, orjson.dumps({"done": list(done), "failed": failed}))
         pipe.execute()

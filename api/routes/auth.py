@@ -3,18 +3,20 @@
 import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import OAuth2PasswordRequestForm
 
 from api.accounts import Session, close_session, open_session, replace_password, rotate
+from api.burst import address_of
 from api.caller import Caller, CredentialsDep, refuse_unknown, refuse_unknown_query
 from api.document import body_of, problem_response
 from api.schemas.accounts import Account, PasswordChange, RefreshToken, Registration, TokenPair
 from api.schemas.strict import read_body
 from api.state import Services, ServicesDep
-from common.accounts import create_user, find_user, username_problem
+from common.accounts import create_user, find_user, user_by_id, username_problem
 from common.errors import Unauthenticated, Unavailable
 from common.passwords import hash_password, password_matches
 
@@ -30,8 +32,9 @@ _MOST_WAITING_PER_THREAD = 32
 
 
 @router.post("/register", status_code=201, dependencies=_PUBLIC, responses=_TAKEN)
-async def register(body: Registration, services: ServicesDep) -> Account:
+async def register(request: Request, body: Registration, services: ServicesDep) -> Account:
     """Makes a free account; an operator may move it to another tier."""
+    await services.bursts.spend_address(address_of(request.scope))
     hashed = await _hashing(services, lambda: hash_password(body.password, services.settings.bcrypt_rounds))
     user = await services.database.run(lambda c: create_user(c, body.username, hashed))
     log.info("user_registered", user_id=user.id, username=user.username)
@@ -47,6 +50,7 @@ async def token(
 ) -> TokenPair:
     """Signs in (OAuth2 password form)."""
     refuse_unknown((await request.form()).multi_items(), _FORM_FIELDS, "body", "a field of this form")
+    await services.bursts.spend_address(address_of(request.scope))
     possible = username_problem(form.username) is None
     user = await services.database.run(lambda c: find_user(c, form.username)) if possible else None
     # An unknown user costs the same work, so the time of the answer tells nobody who exists.
@@ -62,8 +66,9 @@ async def token(
 
 
 @router.post("/refresh", dependencies=_PUBLIC)
-async def refresh(body: RefreshToken, response: Response, services: ServicesDep) -> TokenPair:
+async def refresh(request: Request, body: RefreshToken, response: Response, services: ServicesDep) -> TokenPair:
     """A new pair for a refresh token, which is spent by it. A spent one ends the whole family."""
+    await services.bursts.spend_address(address_of(request.scope))
     life = services.settings.refresh_token_seconds
     session = await services.database.run(lambda c: rotate(c, body.refresh_token, life))
     if session is None:
@@ -73,8 +78,9 @@ async def refresh(body: RefreshToken, response: Response, services: ServicesDep)
 
 
 @router.post("/logout", status_code=204, dependencies=_PUBLIC)
-async def logout(body: RefreshToken, services: ServicesDep) -> None:
+async def logout(request: Request, body: RefreshToken, services: ServicesDep) -> None:
     """Ends the session the refresh token belongs to."""
+    await services.bursts.spend_address(address_of(request.scope))
     session_id = await services.database.run(lambda c: close_session(c, body.refresh_token))
     if session_id is None:
         raise Unauthenticated("refresh token unknown")
@@ -85,14 +91,12 @@ async def logout(body: RefreshToken, services: ServicesDep) -> None:
 async def password(request: Request, caller: Caller, credentials: CredentialsDep, services: ServicesDep) -> None:
     """Changes the password; every other session ends."""
     body = await read_body(request, PasswordChange)  # here, not by FastAPI: who may not come in is told so first
-    user = await services.database.run(lambda c: find_user(c, caller.username))
-    if user is None or not await _hashing(
-        services, lambda: password_matches(body.current_password, user.hashed_password)
-    ):
+    user = await services.database.run(lambda c: user_by_id(c, caller.user_id))
+    if not await _hashing(services, lambda: password_matches(body.current_password, user.hashed_password)):
         log.info("password_change_refused", user_id=caller.user_id)
         raise Unauthenticated("wrong current password")
     hashed = await _hashing(services, lambda: hash_password(body.new_password, services.settings.bcrypt_rounds))
-    await services.database.run(lambda c: replace_password(c, user.id, hashed, credentials.session_id))
+    await services.database.run(lambda c: replace_password(c, user.id, hashed, UUID(credentials.session_id)))
     log.info("password_changed", user_id=user.id)
 
 

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from api.caller import Caller
 from api.schemas.accounts import Allowed, Me, Usage
 from api.state import ServicesDep
+from common.accounts import user_by_id
 from common.catalogue import CATALOGUE
 from common.tiers import TIERS
 
@@ -15,11 +16,12 @@ router = APIRouter(tags=["accounts"])
 async def me(caller: Caller, services: ServicesDep) -> Me:
     """Who the token belongs to, what they have used today and what they may ask for."""
     as_of = services.manifest.current().as_of
+    user = await services.database.run(lambda c: user_by_id(c, caller.user_id))
     return Me(
-        id=caller.user_id,
-        username=caller.username,
+        id=user.id,
+        username=user.username,
         tier=caller.tier.name,
-        created_at=caller.created_at,
+        created_at=user.created_at,
         usage=Usage(
             limit=caller.tier.series_a_day,
             used=caller.used,

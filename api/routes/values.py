@@ -1,126 +1,227 @@
-"""GET /v1/indicators/{name}/values: one indicator of one symbol, at once."""
+"""The fast path: one indicator of one symbol, or its bars, at once.
+
+It answers without FastAPI, whose routing alone costs as much as all of this; `api.middleware` sends what it returns.
+"""
 
 import asyncio
+from contextlib import suppress
+from typing import NamedTuple
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
 
 from api import metrics
-from api.admission import Admission, insist
-from api.caller import credentials as get_credentials
-from api.document import problem_response
+from api.admission import not_allowed, seconds_left
+from api.burst import address_of
 from api.health import WORKER_SECONDS
 from api.jobs import submit_query
-from api.negotiation import etag_matches, form_for, preferred_wait
-from api.results import Fetched
-from api.schemas.values import VALUES_OPENAPI
+from api.negotiation import codings_for, preferred_wait
+from api.questions import Question, Target
+from api.rate_limit import Header
+from api.representations import Representations
+from api.results import Flight
 from api.security import Credentials
 from api.state import Services
-from api.state import services as get_services
-from common.errors import KalpiError, Unavailable
-from common.plan import Plan, plan_values
-from common.query import IndicatorQuery, Interval
+from common.errors import KalpiError, QuotaExceeded, Unavailable
+from common.quota import Standing
+from common.tiers import OUT_OF_REACH, Tier
 
-router = APIRouter(tags=["values"])
+_UNWATCHED_SECONDS = 0.05
+"""Most answers come sooner: until then it costs more to see whether the caller is still there than to answer."""
 
-
-@router.get(
-    "/v1/indicators/{name}/values",
-    openapi_extra=VALUES_OPENAPI,
-    responses={406: problem_response("None of the forms in `Accept` is served.")},
-    response_class=Response,
-)
-async def values(name: str, request: Request) -> Response:
-    """The values of an indicator over a window of dates, from the cache or computed now."""
-    # Called directly and not as dependencies: solving those would be a quarter of a cached request.
-    services = await get_services(request)
-    credentials = await get_credentials(request, services)
-    state = request.scope["state"]
-    manifest = services.manifest.current()
-    try:
-        plan = plan_values(name, request.query_params.multi_items(), form_for(request.headers.get("accept")), manifest)
-        wait = preferred_wait(request.headers.get("prefer"))
-    except KalpiError:
-        # 401 comes before whatever is wrong with the question, and costs a look at PostgreSQL, but no series.
-        state["standing"] = await services.admissions.standing(credentials.session_id)
-        raise
-    held = request.headers.get("if-none-match")
-    if held is not None:
-        unchanged = await _unchanged(request, services, plan, credentials, held)
-        if unchanged is not None:
-            return unchanged
-    admission = await services.admissions.claim(credentials.session_id, plan.rank)
-    state["standing"] = admission.standing
-    insist(admission, plan.rank, services.clock())
-    try:
-        return await _answer(request, services, plan, admission, wait)
-    except BaseException:
-        services.admissions.give_back(admission)
-        raise
+_HIT: Header = (b"x-cache", b"HIT")
+_MISS: Header = (b"x-cache", b"MISS")
 
 
-async def _unchanged(
-    request: Request, services: Services, plan: Plan, credentials: Credentials, held: str
-) -> Response | None:
-    """304 when the caller holds the current answer: nothing is charged, so it needs nothing left of the day."""
-    standing = await services.admissions.standing(credentials.session_id)
-    if plan.rank > standing.tier.rank:
-        return None
-    query = plan.query_for(standing.tier)
-    answer = await services.results.cached(query, plan.data_version)
-    if answer is None or not etag_matches(held, answer.etag):
-        return None
-    request.scope["state"]["standing"] = standing
-    return Response(status_code=304, headers=_headers(plan, query, Fetched(answer, hit=True)))
+class Reply(NamedTuple):
+    status: int
+    headers: tuple[Header, ...]
+    body: bytes = b""
 
 
-async def _answer(
-    request: Request, services: Services, plan: Plan, admission: Admission, wait: float | None
-) -> Response:
-    query = plan.query_for(admission.standing.tier)
-    if wait is None:
-        fetched = await _fetch_from_a_worker_that_lives(services, query, plan.data_version)
-    else:
-        fetched = await services.results.fetch(query, plan.data_version, wait)
-    if fetched is None:
-        job_id = await submit_query(services, query, admission.standing)
-        location = f"/v1/jobs/{job_id}"
-        return Response(status_code=202, headers={"Location": location, "Retry-After": "1"})
-    metrics.count_values(hit=fetched.hit)
-    if etag_matches(request.headers.get("if-none-match"), fetched.answer.etag):
-        services.admissions.give_back(admission)
-        state = request.scope["state"]
-        state["standing"] = admission.before
-        return Response(status_code=304, headers=_headers(plan, query, fetched))
-    return Response(fetched.answer.body, headers=_headers(plan, query, fetched), media_type=query.form.media_type)
+async def reply(scope: Scope, receive: Receive) -> Reply:
+    """The answer to a GET at a path of `api.questions.route_of`. Raises KalpiError, and ClientDisconnect.
 
-
-async def _fetch_from_a_worker_that_lives(
-    services: Services, query: IndicatorQuery, data_version: str
-) -> Fetched | None:
-    """The answer within the usual wait. Raises Unavailable when by then no worker gives a sign of life.
-
-    None means that workers live and have not come to it yet. Whoever names a wait of their own is not told apart.
+    Who asks, as far as it is known by then, is in the request's state, whatever is raised.
     """
-    wait = services.settings.cold_wait_seconds
-    fetched = await services.results.fetch(query, data_version, max(0.0, wait - WORKER_SECONDS))
-    if fetched is not None:
-        return fetched
-    parts, fetched = await asyncio.gather(
-        services.health.look(), services.results.fetch(query, data_version, min(wait, WORKER_SECONDS))
-    )
-    if fetched is None and parts["worker"] != "ok":
-        raise Unavailable("worker")
-    return fetched
+    state = scope["state"]
+    services: Services = state["services"]
+    asked = _asked(scope)
+    credentials = services.tokens.read(asked.authorization, services.clock())
+    visit = _Visit(services, scope, receive, asked, credentials)
+    try:
+        question = services.questions.read(scope["path"], scope["query_string"], asked.accept)
+        wait = preferred_wait(asked.prefer) if asked.prefer is not None else None
+        return await visit.answer(question, wait)
+    except KalpiError:
+        # 401 comes before whatever else is wrong, and the limits are told with every error: that costs a look at
+        # PostgreSQL, but no series.
+        if "standing" not in state:
+            with suppress(Unavailable):
+                await visit.look()
+        raise
 
 
-def _headers(plan: Plan, query: IndicatorQuery, fetched: Fetched) -> dict[str, str]:
-    headers = {
-        "ETag": fetched.answer.etag,
-        "X-Cache": "HIT" if fetched.hit else "MISS",
-        "Cache-Control": "private, no-cache",
-        "Vary": "Accept, Authorization",
-    }
-    if query.interval is not Interval.DAY:
-        headers["X-Last-Bar-Final"] = "true" if plan.last_bar_final(query) else "false"
-    return headers
+class _Asked(NamedTuple):
+    """The headers that matter here."""
+
+    authorization: str | None
+    accept: bytes | None
+    codings: tuple[str, ...]
+    held: str | None  # If-None-Match
+    prefer: str | None
+
+
+def _asked(scope: Scope) -> _Asked:
+    authorization = accept = encoding = held = prefer = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            authorization = value.decode("latin-1")
+        elif name == b"accept":
+            accept = value if accept is None else b"%b,%b" % (accept, value)
+        elif name == b"accept-encoding":
+            encoding = value if encoding is None else b"%b,%b" % (encoding, value)
+        elif name == b"if-none-match":
+            held = value.decode("latin-1")
+        elif name == b"prefer":
+            prefer = value.decode("latin-1")
+    return _Asked(authorization, accept, codings_for(encoding), held, prefer)
+
+
+class _OtherTier(Exception):  # noqa: N818 - what turned out
+    """The caller's tier is another one than was thought, and so is the answer."""
+
+    def __init__(self, tier: Tier) -> None:
+        self.tier = tier
+        super().__init__(tier.name)
+
+
+class _Visit:
+    """One request on its way."""
+
+    __slots__ = ("_address", "_asked", "_receive", "_services", "_session", "_state", "_user_id")
+
+    def __init__(
+        self, services: Services, scope: Scope, receive: Receive, asked: _Asked, credentials: Credentials
+    ) -> None:
+        self._services = services
+        self._state = scope["state"]
+        self._receive = receive
+        self._asked = asked
+        self._address = address_of(scope)
+        self._session = credentials.session_id
+        self._user_id = credentials.user_id
+
+    async def answer(self, question: Question, wait: float | None) -> Reply:
+        """The tier is a guess until PostgreSQL has confirmed it: with the charge, or before work is begun."""
+        tier = self._services.admissions.last_tier(self._session) or (await self.look()).tier
+        if not self._services.bursts.spend_now(self._user_id, tier.rank, self._address):
+            tier = (await self._look_before(question)).tier
+            await self._services.bursts.spend(self._user_id, tier.rank, self._address)
+        while True:
+            try:
+                return await self._answer_for(tier, question, wait)
+            except _OtherTier as other:
+                tier = other.tier
+
+    async def _answer_for(self, tier: Tier, question: Question, wait: float | None) -> Reply:
+        """Finds the answer first and charges it then, so that nothing needs to be given back."""
+        services = self._services
+        target = question.target(tier)
+        mark = _HIT
+        answer = services.results.at_hand(target.key)
+        if answer is None:
+            standing = await self._look_before(question, tier)
+            with services.admissions.expecting(standing):
+                found = await services.results.find(target)
+                if isinstance(found, Flight):
+                    mark = _MISS
+                    answer = await self._landed(found, wait)
+                else:
+                    answer = found
+            if answer is None:
+                return await self._job(target, standing)
+        shown = answer.chosen(self._asked.codings)
+        if self._asked.held is not None and answer.is_any_of(self._asked.held):
+            await self._look_before(question, tier)
+            services.asked.count(target.asked)
+            return Reply(304, (*shown.marks, mark))
+        await self._charge(question, tier)
+        services.asked.count(target.asked)
+        metrics.count_values(hit=mark is _HIT)
+        return Reply(200, (*shown.headers, mark), shown.body)
+
+    async def look(self) -> Standing:
+        """Who asks, as PostgreSQL knows them now. Raises Unauthenticated."""
+        standing: Standing = await self._services.admissions.standing(self._session)
+        self._state["standing"] = standing
+        return standing
+
+    async def _look_before(self, question: Question, tier: Tier | None = None) -> Standing:
+        """As `look`, once a request. Raises NotAllowed, and _OtherTier when the answer for `tier` is the wrong one."""
+        standing: Standing = self._state.get("standing") or await self.look()
+        _confirm(standing.tier, question, tier)
+        return standing
+
+    async def _charge(self, question: Question, tier: Tier) -> None:
+        """One series; where the answer depends on the tier, only if that is still `tier`."""
+        rank, ceiling = (tier.rank, tier.rank) if question.by_tier else (question.rank, OUT_OF_REACH)
+        standing, charged = await self._services.admissions.claim(self._session, rank, ceiling)
+        self._state["standing"] = standing
+        if not charged or question.rank > standing.tier.rank:
+            _confirm(standing.tier, question, tier)
+            raise QuotaExceeded(seconds_left(standing, self._services.clock()))
+
+    async def _landed(self, flight: Flight, wait: float | None) -> Representations | None:
+        """What a worker sends within the wait. Raises ClientDisconnect when the caller leaves meanwhile."""
+        results, whole = self._services.results, self._services.settings.cold_wait_seconds if wait is None else wait
+        answer = await results.land(flight, min(whole, _UNWATCHED_SECONDS))
+        if answer is not None or whole <= _UNWATCHED_SECONDS:
+            return answer
+        gone = asyncio.create_task(_until_gone(self._receive))
+        try:
+            if wait is None:
+                answer = await self._from_a_worker_that_lives(flight, whole - _UNWATCHED_SECONDS, gone)
+            else:
+                answer = await results.land(flight, whole - _UNWATCHED_SECONDS, gone)
+            if answer is None and gone.done():
+                raise ClientDisconnect
+            return answer
+        finally:
+            gone.cancel()
+
+    async def _from_a_worker_that_lives(
+        self, flight: Flight, wait: float, gone: "asyncio.Future[None]"
+    ) -> Representations | None:
+        """Raises Unavailable when by the end of the wait no worker gives a sign of life.
+
+        None means that workers live and have not come to it yet. Whoever names a wait of their own is not told apart.
+        """
+        results = self._services.results
+        answer = await results.land(flight, max(0.0, wait - WORKER_SECONDS), gone)
+        if answer is not None or gone.done():
+            return answer
+        parts, answer = await asyncio.gather(
+            self._services.health.look(), results.land(flight, min(wait, WORKER_SECONDS), gone)
+        )
+        if answer is None and parts["worker"] != "ok":
+            raise Unavailable("worker")
+        return answer
+
+    async def _job(self, target: Target, standing: Standing) -> Reply:
+        """A durable job for what took too long; it is charged as it is recorded."""
+        job_id, self._state["standing"] = await submit_query(self._services, target.query, standing)
+        location = f"/v1/jobs/{job_id}".encode()
+        return Reply(202, ((b"location", location), (b"retry-after", b"1"), (b"content-length", b"0")))
+
+
+def _confirm(found: Tier, question: Question, tier: Tier | None) -> None:
+    if question.rank > found.rank:
+        raise not_allowed(question.rank)
+    if tier is not None and question.by_tier and found is not tier:
+        raise _OtherTier(found)
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

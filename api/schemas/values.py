@@ -1,9 +1,10 @@
-"""What the OpenAPI document says of values: a path per indicator with its own parameters, forms and an example.
+"""What the OpenAPI document says of values and bars: parameters, forms, examples.
 
-One route serves all of them; the paths of the single indicators are there so that each shows its own parameters.
+FastAPI knows nothing of them (`api.routes.values` answers without it), so all of it is said here. The paths of the
+single indicators, which one path serves, are there so that each shows its own parameters.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from common.catalogue import CATALOGUE
@@ -16,10 +17,16 @@ _SAMPLE = "SYN001"
 _DATES = ["2025-09-29", "2025-09-30"]
 _NUMBERS = (1374.2, 1371.3)
 """Prices; outputs with bounds have values between them."""
+_VERSION = "4be2a9d0c6f1e837"
 
 
 def _query(name: str, schema: dict[str, Any], description: str, *, required: bool = False) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": required, "schema": schema, "description": description}
+
+
+def _header(name: str, example: str, description: str) -> dict[str, Any]:
+    schema = {"type": "string", "example": example}
+    return {"name": name, "in": "header", "required": False, "schema": schema, "description": description}
 
 
 _DATE = {"type": "string", "format": "date"}
@@ -40,20 +47,19 @@ _COMMON: dict[str, dict[str, Any]] = {
         "`full` computes over the whole history and then cuts; `none` sees the rows of the window alone.",
     ),
     "include_ohlcv": _query("include_ohlcv", {"type": "boolean", "default": False}, "Add the bars."),
-    "prefer": {
-        "name": "Prefer",
-        "in": "header",
-        "required": False,
-        "schema": {"type": "string", "example": "wait=5"},
-        "description": "`wait=N` waits N seconds (0 to 60) for an answer that is not in the cache.",
-    },
+    "prefer": _header("Prefer", "wait=5", "`wait=N` waits N seconds (0 to 60) for an answer that is not in the cache."),
+    "if_none_match": _header(
+        "If-None-Match", '"b2f5ff47436671b6e533d8dc3614845d"', "`ETag` of a copy the caller has, in any content coding."
+    ),
 }
+"""Of every indicator. Those of `_OF_BARS` are of the bars too."""
 
-_ANSWER = {"$ref": "#/components/schemas/Values"}
+_OF_BARS = ("start_date", "end_date", "prefer", "if_none_match")
+
 _SERIES = {"type": "array", "items": {"type": ["number", "null"]}}
 _TEXT, _DAY = {"type": "string"}, {"type": "string", "format": "date"}
 
-VALUES_SCHEMA: dict[str, Any] = {
+_VALUES: dict[str, Any] = {
     "type": "object",
     "properties": {
         "symbol": _TEXT,
@@ -88,50 +94,129 @@ VALUES_SCHEMA: dict[str, Any] = {
     ],
 }
 
+_BARS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "symbol": _TEXT,
+        "data_version": _TEXT,
+        "dates": {"type": "array", "items": _DAY},
+        "values": {
+            "type": "object",
+            "properties": {
+                **{name: {"type": "array", "items": {"type": "number"}} for name in ("open", "high", "low", "close")},
+                "volume": {
+                    "type": "array",
+                    "items": {"type": "number"},
+                    "description": "Whole, unless the data's is not.",
+                },
+            },
+            "required": ["open", "high", "low", "close", "volume"],
+        },
+    },
+    "required": ["symbol", "data_version", "dates", "values"],
+}
+
+_TABLE = (
+    "Columns are those of CSV: `date` (date32), numbers in float64, null where there is no value, volume in int64 when "
+    "whole. What JSON says beside the numbers is in the metadata under the key `kalpi`, as JSON."
+)
+
 COMPONENTS: dict[str, dict[str, Any]] = {
+    "schemas": {
+        "Values": _VALUES,
+        "Bars": _BARS,
+        "ArrowStream": {"type": "string", "format": "binary", "description": f"An Arrow IPC stream. {_TABLE}"},
+        "ParquetFile": {"type": "string", "format": "binary", "description": f"A Parquet file. {_TABLE}"},
+    },
     "parameters": {f"values_{name}": parameter for name, parameter in _COMMON.items()},
     "responses": {
-        "values_job": {"description": "Not computed in time; `Location` names a job for the same query."},
-        "values_unchanged": {"description": "`If-None-Match` names the current answer; not counted."},
+        "values_job": {
+            "description": "Not computed in time; a job does the same.",
+            "headers": {
+                "Location": {"schema": _TEXT, "description": "`/v1/jobs/{id}`"},
+                "Retry-After": {"schema": {"type": "integer"}},
+            },
+        },
+        "values_unchanged": {
+            "description": "`If-None-Match` names the current answer; not counted.",
+            "headers": {
+                "ETag": {"$ref": "#/components/headers/values_etag"},
+                "Vary": {"$ref": "#/components/headers/values_vary"},
+            },
+        },
     },
     "headers": {
-        "values_etag": {"schema": {"type": "string"}},
+        "values_etag": {"schema": _TEXT, "description": "Strong: each form and content coding has its own."},
         "values_cache": {"schema": {"type": "string", "enum": ["HIT", "MISS"]}},
+        "values_encoding": {
+            "schema": {"type": "string", "enum": ["zstd", "gzip"]},
+            "description": "By `Accept-Encoding`. Left out where compression would gain little: of short answers and "
+            "of Parquet, which is compressed inside.",
+        },
+        "values_vary": {"schema": {"type": "string", "example": "Accept, Accept-Encoding, Authorization"}},
         "values_last_bar": {
             "schema": {"type": "string", "enum": ["true", "false"]},
             "description": "Of weeks and months: whether the last bar can get no more days.",
         },
     },
 }
-"""What the paths of all indicators refer to."""
+"""What the paths of values and bars refer to."""
+
+_NAME = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "example": "sma"},
+    "description": "One of GET /v1/indicators.",
+}
+_SYMBOL = {
+    "name": "symbol",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "example": _SAMPLE},
+    "description": "One of GET /v1/symbols.",
+}
 
 
-def _operation(spec: IndicatorSpec, own: list[dict[str, Any]]) -> dict[str, Any]:
+def _operation(
+    parameters: list[dict[str, Any]], description: str, schema: str, example: dict[str, Any], csv_example: str
+) -> dict[str, Any]:
+    headers = {"ETag": "etag", "X-Cache": "cache", "Content-Encoding": "encoding", "Vary": "vary"}
+    if schema == "Values":
+        headers["X-Last-Bar-Final"] = "last_bar"
     return {
         "security": [{"OAuth2PasswordBearer": []}],
-        "parameters": [
-            {"$ref": "#/components/parameters/values_symbol"},
-            *own,
-            *({"$ref": f"#/components/parameters/values_{name}"} for name in _COMMON if name != "symbol"),
-        ],
+        "parameters": parameters,
         "responses": {
             "200": {
-                "description": "One list per output, each as long as `dates`; null where there is no value. "
-                "`warnings` is there when there is something to say, such as a lookback longer than the history.",
-                "headers": {
-                    "ETag": {"$ref": "#/components/headers/values_etag"},
-                    "X-Cache": {"$ref": "#/components/headers/values_cache"},
-                    "X-Last-Bar-Final": {"$ref": "#/components/headers/values_last_bar"},
-                },
+                "description": description,
+                "headers": {name: {"$ref": f"#/components/headers/values_{ours}"} for name, ours in headers.items()},
                 "content": {
-                    Form.JSON.media_type: {"schema": _ANSWER, "example": _example(spec)},
-                    Form.CSV.media_type: {"schema": {"type": "string"}, "example": _csv_example(spec)},
+                    Form.JSON.media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example},
+                    Form.CSV.media_type: {"schema": {"type": "string"}, "example": csv_example},
+                    Form.ARROW.media_type: {"schema": {"$ref": "#/components/schemas/ArrowStream"}},
+                    Form.PARQUET.media_type: {"schema": {"$ref": "#/components/schemas/ParquetFile"}},
                 },
             },
             "202": {"$ref": "#/components/responses/values_job"},
             "304": {"$ref": "#/components/responses/values_unchanged"},
         },
     }
+
+
+def _common(names: Iterable[str]) -> list[dict[str, Any]]:
+    return [{"$ref": f"#/components/parameters/values_{name}"} for name in names]
+
+
+def _values_operation(spec: IndicatorSpec, own: list[dict[str, Any]]) -> dict[str, Any]:
+    return _operation(
+        [*_common(["symbol"]), *own, *_common(name for name in _COMMON if name != "symbol")],
+        "One list per output, each as long as `dates`; null where there is no value. `warnings` is there when there is "
+        "something to say, such as a lookback longer than the history.",
+        "Values",
+        _example(spec),
+        _csv_example(spec),
+    )
 
 
 def _example(spec: IndicatorSpec) -> dict[str, Any]:
@@ -144,7 +229,7 @@ def _example(spec: IndicatorSpec) -> dict[str, Any]:
         "end_date": _DATES[-1],
         "warmup": "full",
         "lookback": spec.lookback(spec.defaults),
-        "data_version": "4be2a9d0c6f1e837",
+        "data_version": _VERSION,
         "engine_version": ENGINE_VERSION,
         "dates": _DATES,
         "values": {output.name: _numbers(output) for output in spec.outputs},
@@ -181,21 +266,57 @@ def _own_parameter(param: Param) -> dict[str, Any]:
     return _query(param.name, schema, description)
 
 
-VALUES_OPENAPI: dict[str, Any] = _operation(CATALOGUE["sma"], [])
-"""The route itself. The indicator's own parameters stand at the paths of `indicator_paths`."""
-
-
-def indicator_paths() -> Iterator[tuple[str, dict[str, Any]]]:
-    """A path per indicator, and what can be asked there."""
+def values_paths() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every path of values and bars, and what can be asked there."""
+    sma = _values_operation(CATALOGUE["sma"], [])
+    yield (
+        "/v1/indicators/{name}/values",
+        {
+            "get": {
+                "tags": ["values"],
+                "summary": "Values",
+                "description": "One indicator of one symbol over a window of dates, from the cache or computed now. "
+                "Its own parameters stand at its own path.",
+                "operationId": "values",
+                **sma,
+                "parameters": [_NAME, *sma["parameters"]],
+            }
+        },
+    )
+    yield "/v1/symbols/{symbol}/ohlcv", {"get": _bars_operation()}
     for spec in CATALOGUE.values():
         operation = {
             "tags": [spec.family],
             "summary": f"{spec.name}: {spec.title}",
             "description": _text(spec),
             "operationId": f"values_{spec.name}",
-            **_operation(spec, [_own_parameter(param) for param in spec.params]),
+            **_values_operation(spec, [_own_parameter(param) for param in spec.params]),
         }
         yield f"/v1/indicators/{spec.name}/values", {"get": operation}
+
+
+def _bars_operation() -> dict[str, Any]:
+    values: dict[str, Sequence[float]] = {
+        "open": [1368.0, 1375.5],
+        "high": [1381.4, 1379.9],
+        "low": [1362.1, 1365.2],
+        "close": [1374.2, 1371.3],
+        "volume": [8_123_456, 7_654_321],
+    }
+    last = ",".join([_DATES[-1], *(str(column[-1]) for column in values.values())])
+    return {
+        "tags": ["values"],
+        "summary": "Bars",
+        "description": "The daily bars of a symbol, cut to what the caller's tier includes. Counts as one series.",
+        "operationId": "ohlcv",
+        **_operation(
+            [_SYMBOL, *_common(_OF_BARS)],
+            "One list per column, each as long as `dates`.",
+            "Bars",
+            {"symbol": _SAMPLE, "data_version": _VERSION, "dates": _DATES, "values": values},
+            f"{','.join(['date', *values])}\n{last}\n",
+        ),
+    }
 
 
 def _text(spec: IndicatorSpec) -> str:

@@ -1,6 +1,6 @@
 """Engines: one per process, made where the process starts."""
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, make_url
 
 
 def make_engine(database_url: str, *, pool_size: int = 2, timeout: float = 5, name: str = "kalpi") -> Engine:
@@ -18,20 +18,13 @@ def make_engine(database_url: str, *, pool_size: int = 2, timeout: float = 5, na
     )
 
 
-def make_counting_engine(database_url: str, *, timeout: float, name: str) -> Engine:
-    """One connection for statements that are transactions of their own: one trip each.
+def counting_arguments(database_url: str, *, timeout: float, name: str) -> dict[str, str | int]:
+    """What psycopg2 needs for the connection that counts; every statement on it is bounded by `timeout` seconds.
 
-    There is no BEGIN, no COMMIT and no test of the connection before use; one that went away fails a statement and is
-    replaced. A statement returns before it is on disk: a crash of PostgreSQL may forget the last fraction of a second.
+    A statement returns before it is on disk: a crash of PostgreSQL may forget the last fraction of a second.
     """
-    return create_engine(
-        database_url,
-        pool_size=1,
-        max_overflow=0,
-        pool_timeout=timeout,
-        isolation_level="AUTOCOMMIT",
-        connect_args=_connection(timeout, name, " -c synchronous_commit=off"),
-    )
+    plain = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    return {"dsn": plain, **_connection(timeout, name, " -c synchronous_commit=off")}
 
 
 def _connection(timeout: float, name: str, options: str = "") -> dict[str, str | int]:

@@ -85,6 +85,19 @@ refresh_tokens = Table(
     _moment("spent_at"),
 )
 
+counting_trips = Table(  # the last statement each API process has charged with, and whom (common.quota)
+    "counting_trips",
+    metadata,
+    Column("process", Uuid, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    # What it charged: series[i] to users[i], who paid on days[i].
+    Column("users", ARRAY(Integer), nullable=False),
+    Column("series", ARRAY(Integer), nullable=False),
+    Column("days", ARRAY(Date), nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    postgresql_with={"fillfactor": 10},  # its rows are written again and again
+)
+
 jobs = Table(
     "jobs",
     metadata,

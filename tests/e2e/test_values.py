@@ -79,8 +79,8 @@ def test_the_cached_key_has_the_five_parts_and_lives_for_a_day(stack: Stack, pre
     body = premium.get("/v1/indicators/sma/values", params={"symbol": symbol, "period": 23}).json()
     with redis.Redis.from_url(stack.up["cache_url"], decode_responses=True) as cache:
         window = f"{symbol}:{body['start_date']}:{body['end_date']}:sma:period=23,source=close"
-        [key] = [k for k in cache.scan_iter(match="values:*", count=1000) if window in k]
-        assert key.startswith(f"values:{body['data_version']}:{body['engine_version']}:")
+        [key] = [k for k in cache.scan_iter(match="values2:*", count=1000) if window in k]
+        assert key.startswith(f"values2:{body['data_version']}:{body['engine_version']}:")
         assert 86_000 < cache.ttl(key) <= 86_400
 
 

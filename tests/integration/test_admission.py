@@ -1,4 +1,4 @@
-"""Admissions over a real PostgreSQL: what is said to be charged is what is counted, whoever waits beside it."""
+"""Admissions over a real PostgreSQL: what is said to be charged is what is counted, whatever happens on the way."""
 
 import asyncio
 import random
@@ -7,23 +7,25 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import psycopg2
 import pytest
 from sqlalchemy import func, insert, select
 
-from api.admission import Admission, Admissions, insist
-from api.database import Database
-from common import quota
-from common.accounts import create_user
-from common.db.session import make_counting_engine, make_engine
+from api.admission import Admission, Admissions
+from api.counting import CountingConnection, connector
+from cli.backends import plain_url
+from common.accounts import create_user, set_tier
+from common.db.session import counting_arguments, make_engine
 from common.db.tables import sessions, users
-from common.errors import NotAllowed, QuotaExceeded, Unauthenticated
-from common.quota import Standing
-from common.tiers import OUT_OF_REACH, TierName
+from common.errors import QuotaExceeded, Unauthenticated, Unavailable
+from common.quota import PREPARE
+from common.tiers import OUT_OF_REACH, TIERS, TierName
+from tests.wire import wire_to
 
 NOW = datetime(2031, 5, 6, 12, tzinfo=UTC)
 
 
-def _sign_in(url: str, name: str, tier: TierName, count: int) -> list[UUID]:
+def _sign_in(url: str, name: str, tier: TierName, count: int = 1) -> list[str]:
     """`count` sessions of one new user."""
     ids = [uuid4() for _ in range(count)]
     engine = make_engine(url)
@@ -33,7 +35,7 @@ def _sign_in(url: str, name: str, tier: TierName, count: int) -> list[UUID]:
         for session_id in ids:
             connection.execute(insert(sessions).values(id=session_id, user_id=user.id, expires_at=expires_at))
     engine.dispose()
-    return ids
+    return [str(UUID(hex=i.hex)) for i in ids]
 
 
 def _counts(url: str) -> dict[str, int]:
@@ -45,16 +47,16 @@ def _counts(url: str) -> dict[str, int]:
 
 
 @asynccontextmanager
-async def _admissions(url: str) -> AsyncIterator[Admissions]:
-    engine = make_counting_engine(url, timeout=5, name="test")
-    quota.prepare(engine)
-    counting = Database(engine, threads=1, patience=None)
-    admissions = Admissions(counting, lambda: NOW, 5)
+async def _admissions(url: str, patience: float = 5) -> AsyncIterator[Admissions]:
+    counting = CountingConnection(
+        connector(counting_arguments(url, timeout=patience, name="test-counting"), patience, PREPARE)
+    )
+    admissions = Admissions(counting, lambda: NOW, patience)
     try:
         yield admissions
     finally:
         await admissions.settled()
-        await counting.close()
+        counting.close()
 
 
 def test_what_is_said_to_be_charged_is_counted_whoever_only_looks(database: str) -> None:
@@ -69,7 +71,7 @@ def test_what_is_said_to_be_charged_is_counted_whoever_only_looks(database: str)
         kinds = ["claim", "claim", "fail", "look"]
         async with _admissions(database) as admissions:
 
-            async def one(session_id: UUID, rank: int, kind: str) -> None:
+            async def one(session_id: str, rank: int, kind: str) -> None:
                 if kind == "look":
                     await admissions.standing(session_id)
                     return
@@ -95,7 +97,7 @@ def test_what_is_said_to_be_charged_is_counted_whoever_only_looks(database: str)
 
 
 def test_each_answer_counts_those_before_it(database: str) -> None:
-    [session] = _sign_in(database, "ada", TierName.FREE, 1)
+    [session] = _sign_in(database, "ada", TierName.FREE)
 
     async def scenario() -> list[Admission]:
         async with _admissions(database) as admissions:
@@ -104,28 +106,180 @@ def test_each_answer_counts_those_before_it(database: str) -> None:
     admissions = asyncio.run(scenario())
     assert [a.charged for a in admissions] == [True] * 50 + [False] * 3
     assert [a.standing.remaining for a in admissions] == [*range(49, -1, -1), 0, 0, 0]
-    assert admissions[0].before.remaining == 50
 
 
-def test_refusals_say_why(database: str) -> None:
-    [session] = _sign_in(database, "ada", TierName.FREE, 1)
+def test_what_is_outside_the_tier_is_not_charged(database: str) -> None:
+    [session] = _sign_in(database, "ada", TierName.FREE)
 
-    async def scenario() -> tuple[Admission, Admission, Standing]:
+    async def scenario() -> list[Admission]:
         async with _admissions(database) as admissions:
-            above = await admissions.claim(session, 1)
-            beyond = await admissions.claim(session, OUT_OF_REACH)
+            assert admissions.last_tier(session) is None
+            refused = [await admissions.claim(session, rank) for rank in (1, OUT_OF_REACH)]
             with pytest.raises(Unauthenticated):
-                await admissions.claim(uuid4(), 0)
-            return above, beyond, await admissions.standing(session)
+                await admissions.claim(str(uuid4()), 0)
+            assert admissions.last_tier(session) is TIERS[TierName.FREE]
+            return refused
 
-    above, beyond, standing = asyncio.run(scenario())
-    with pytest.raises(NotAllowed) as refused:
-        insist(above, 1, NOW)
-    assert refused.value.required_tier == "pro"
-    with pytest.raises(NotAllowed) as refused:
-        insist(beyond, OUT_OF_REACH, NOW)
-    assert refused.value.required_tier is None
-    assert standing.used == 0
-    with pytest.raises(QuotaExceeded) as late:
-        insist(Admission(standing, charged=False), 0, NOW)
-    assert late.value.retry_after == 12 * 3600 + 1
+    assert [(a.charged, a.standing.used) for a in asyncio.run(scenario())] == [(False, 0)] * 2
+
+
+def test_a_claim_for_the_last_known_tier_is_not_charged_to_another(database: str) -> None:
+    [session] = _sign_in(database, "ada", TierName.FREE)
+
+    async def scenario() -> tuple[Admission, Admission]:
+        async with _admissions(database) as admissions:
+            await admissions.standing(session)
+            engine = make_engine(database)
+            with engine.begin() as connection:
+                set_tier(connection, "ada", TierName.PRO)
+            engine.dispose()
+            as_free = await admissions.claim(session, 0, ceiling=0)
+            as_pro = await admissions.claim(session, 1, ceiling=1)
+            return as_free, as_pro
+
+    as_free, as_pro = asyncio.run(scenario())
+    assert (as_free.charged, as_free.standing.tier.name) == (False, TierName.PRO)
+    assert (as_pro.charged, as_pro.standing.used) == (True, 1)
+
+
+def test_what_is_expected_leaves_room_for_no_more_than_the_day(database: str) -> None:
+    [session] = _sign_in(database, "ada", TierName.FREE)
+
+    async def scenario() -> None:
+        async with _admissions(database) as admissions:
+            for _ in range(49):
+                await admissions.claim(session, 0)
+            standing = await admissions.standing(session)
+            with admissions.expecting(standing):
+                with pytest.raises(QuotaExceeded) as refused, admissions.expecting(standing):
+                    pass
+                assert refused.value.retry_after == 12 * 3600 + 1
+            with admissions.expecting(standing):  # what was expected and did not come leaves its room again
+                pass
+
+    asyncio.run(scenario())
+
+
+def test_a_charge_whose_reply_is_lost_is_counted_once(database: str) -> None:
+    [ada] = _sign_in(database, "ada", TierName.FREE)
+    [eve] = _sign_in(database, "eve", TierName.PREMIUM)
+
+    async def scenario() -> int:
+        charged = 0
+        async with wire_to(database) as wire, _admissions(wire.url(database)) as admissions:
+            await admissions.standing(ada)
+            for _ in range(10):
+                lost = wire.lose_next_reply()
+                answers = await asyncio.gather(*(admissions.claim(s, 0) for s in (ada, eve, eve)))
+                assert lost.is_set()
+                charged += sum(a.charged for a in answers)
+            assert wire.connections == 11
+        return charged
+
+    assert asyncio.run(scenario()) == 30
+    assert _counts(database) == {"ada": 10, "eve": 20}
+
+
+def test_a_refund_whose_reply_is_lost_is_made_once(database: str) -> None:
+    [eve] = _sign_in(database, "eve", TierName.PREMIUM)
+
+    async def scenario() -> None:
+        async with wire_to(database) as wire, _admissions(wire.url(database)) as admissions:
+            admissions_made = [await admissions.claim(eve, 0) for _ in range(10)]
+            for admission in admissions_made[:4]:
+                lost = wire.lose_next_reply()
+                admissions.give_back(admission)
+                await admissions.settled()
+                assert lost.is_set()
+
+    asyncio.run(scenario())
+    assert _counts(database) == {"eve": 6}
+
+
+def test_a_connection_that_was_ended_while_idle_costs_nobody_anything(database: str) -> None:
+    [ada] = _sign_in(database, "ada", TierName.FREE)
+
+    async def scenario() -> list[bool]:
+        async with _admissions(database) as admissions:
+            charged = [(await admissions.claim(ada, 0)).charged]
+            for _ in range(3):
+                await asyncio.to_thread(_end_counting, database)
+                charged.append((await admissions.claim(ada, 0)).charged)
+            return charged
+
+    assert asyncio.run(scenario()) == [True] * 4
+    assert _counts(database) == {"ada": 4}
+
+
+def test_what_is_charged_to_callers_who_have_given_up_is_given_back(database: str) -> None:
+    [ada] = _sign_in(database, "ada", TierName.FREE)
+
+    async def scenario() -> None:
+        blocker = psycopg2.connect(plain_url(database))
+        async with _admissions(database, patience=5) as admissions:
+            await admissions.standing(ada)
+            with blocker.cursor() as cursor:
+                cursor.execute("SELECT 1 FROM users WHERE username = 'ada' FOR UPDATE")
+            waiting = [asyncio.create_task(admissions.claim(ada, 0)) for _ in range(3)]
+            await asyncio.to_thread(_until_blocked, database)
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            blocker.rollback()
+            blocker.close()
+            assert (await admissions.claim(ada, 0)).standing.used <= 4
+
+    asyncio.run(scenario())
+    assert _counts(database) == {"ada": 1}
+
+
+def test_nobody_queues_behind_a_statement_that_is_overdue(database: str) -> None:
+    [ada] = _sign_in(database, "ada", TierName.FREE)
+
+    async def scenario() -> None:
+        blocker = psycopg2.connect(plain_url(database))
+        async with _admissions(database, patience=1) as admissions:
+            await admissions.standing(ada)
+            with blocker.cursor() as cursor:
+                cursor.execute("SELECT 1 FROM users WHERE username = 'ada' FOR UPDATE")
+            for _ in range(3):
+                with pytest.raises(Unavailable):
+                    await admissions.claim(ada, 0)
+            blocker.rollback()
+            blocker.close()
+            assert await _first_charged(admissions, ada)
+
+    asyncio.run(scenario())
+    assert _counts(database) == {"ada": 1}
+
+
+async def _first_charged(admissions: Admissions, session: str) -> bool:
+    """Asks until PostgreSQL is there again."""
+    while True:
+        try:
+            return (await admissions.claim(session, 0)).charged
+        except Unavailable:
+            await asyncio.sleep(0.01)
+
+
+def _end_counting(url: str) -> None:
+    with psycopg2.connect(plain_url(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test-counting'"
+        )
+        assert cursor.fetchall() == [(True,)]
+    connection.close()
+
+
+def _until_blocked(url: str) -> None:
+    connection = psycopg2.connect(plain_url(url))
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'test-counting'"
+                " AND wait_event_type = 'Lock'"
+            )
+            if cursor.fetchone() == (1,):
+                break
+    connection.close()

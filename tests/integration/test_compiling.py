@@ -41,7 +41,7 @@ def ask(resources: Resources, settings: Settings) -> bytes:
     )
     with redis.Redis.from_url(settings.cache) as cache:
         found = wait_until(lambda: cache.get(key), 60)
-    return unpack(found).body
+    return unpack(found).identity
 
 
 def test_a_cold_worker_answers_while_the_rest_compiles(

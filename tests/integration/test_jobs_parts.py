@@ -1,15 +1,21 @@
 """Parts of jobs: claimed once, finished by the holder alone, counted and given back exactly."""
 
+import io
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from api.jobs import cancel_job
+from api.jobs import cancel_job, make_draft, record_job
+from common.dataset import ManifestFile
 from common.errors import Conflict, KalpiError, NotFound
 from common.jobs import SeriesError, TableFormat
-from tests.integration.job_kit import TODAY, Desk, sma, wait_until
+from common.quota import charge_whole
+from tests.integration.job_kit import TODAY, Desk, make_request, sma, wait_until
 from worker import jobs, store
 from worker.jobs import run_part
 from worker.resources import Resources
@@ -56,15 +62,92 @@ def test_a_job_runs_to_its_result(desk: Desk, resources: Resources) -> None:
 
 @pytest.mark.parametrize("form", list(TableFormat))
 def test_the_cut_does_not_show_in_the_rows(desk: Desk, resources: Resources, form: TableFormat) -> None:
-    """CSV and JSON are equal to the byte; Parquet has a row group per part."""
+    """CSV and JSON are equal to the byte; Parquet has a row group per part, Arrow a record batch."""
     whole = desk.submit(symbols=5, parts_of=5, form=form)
     parts = desk.submit(symbols=5, parts_of=2, form=form)
     for job_id in (whole, parts):
         run_all(resources, desk, job_id)
     assert (desk.job(whole).parts_total, desk.job(parts).parts_total) == (1, 3)
-    if form is not TableFormat.PARQUET:
+    if form in {TableFormat.CSV, TableFormat.JSON}:
         assert desk.result(whole) == desk.result(parts)
         assert desk.job(whole).result_etag == desk.job(parts).result_etag
+    else:
+        assert rows_of(desk.result(whole), form) == rows_of(desk.result(parts), form)
+
+
+def rows_of(result: bytes, form: TableFormat) -> list[dict[str, object]]:
+    source = io.BytesIO(result)
+    table = pa.ipc.open_stream(source).read_all() if form is TableFormat.ARROW else pq.read_table(source)
+    assert table.num_rows
+    return table.to_pylist()
+
+
+def submit_bars(desk: Desk, *, symbols: int, form: TableFormat = TableFormat.CSV) -> str:
+    """A charged job for the bars themselves, a part for each symbol."""
+    manifest = ManifestFile(desk.settings.market_dir).current()
+    request = replace(make_request(manifest, symbols, (), form), include_ohlcv=True)
+    job_id = uuid4()
+    with desk.engine.begin() as connection:
+        day = charge_whole(connection, desk.user_id, request.cost, TODAY)
+        assert day is not None
+        record_job(connection, job_id, make_draft(request, manifest, 1), desk.user_id, day)
+    return str(job_id)
+
+
+@pytest.mark.parametrize("form", list(TableFormat))
+def test_bars_alone_count_one_series_of_each_symbol(desk: Desk, resources: Resources, form: TableFormat) -> None:
+    job_id = submit_bars(desk, symbols=2, form=form)
+    assert (desk.job(job_id).cost, desk.used()) == (2, 2)
+    run_all(resources, desk, job_id)
+    job = desk.job(job_id)
+    assert (job.status, job.series_completed, job.series_failed, job.refunded, desk.used()) == ("completed", 2, 0, 0, 2)
+    if form is TableFormat.CSV:
+        assert desk.result(job_id).startswith(b"symbol,date,open,high,low,close,volume\n")
+
+
+def test_bars_that_fail_are_given_back_and_null(
+    desk: Desk, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = submit_bars(desk, symbols=2)
+    compute = jobs.compute_table
+    first = desk.part(job_id, 0).symbols[0]
+
+    def poisoned(market: object, request: object, symbols: tuple[str, ...]) -> object:
+        if first in symbols and request.include_ohlcv:  # type: ignore[attr-defined]
+            raise KalpiError("no such thing")
+        return compute(market, request, symbols)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(jobs, "compute_table", poisoned)
+    run_all(resources, desk, job_id)
+    job = desk.job(job_id)
+    assert (job.status, job.series_completed, job.series_failed, job.refunded, desk.used()) == ("completed", 1, 1, 1, 1)
+    assert desk.part(job_id, 0).errors == [{"symbol": first, "indicator": "ohlcv", "detail": "no such thing"}]
+    lines = desk.result(job_id).decode().splitlines()
+    of_first = [line for line in lines if line.startswith(f"{first},")]
+    assert all(line.endswith(",,,,,") for line in of_first)
+    assert len(lines) == 1 + 2 * len(of_first)
+
+
+def test_bars_of_one_symbol_that_fail_fail_the_job(
+    desk: Desk, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = submit_bars(desk, symbols=1)
+
+    def wrong(*_: object) -> object:
+        raise KalpiError("no such thing")
+
+    monkeypatch.setattr(jobs, "compute_table", wrong)
+    run_part(resources, job_id, 0)
+    job = desk.job(job_id)
+    assert (job.status, job.series_failed, job.refunded, desk.used()) == ("failed", 1, 1, 0)
+
+
+def test_bars_that_are_cancelled_are_given_back(desk: Desk, resources: Resources) -> None:
+    job_id = submit_bars(desk, symbols=3)
+    run_part(resources, job_id, 0)
+    with desk.engine.begin() as connection:
+        cancel_job(connection, desk.user_id, UUID(job_id), TTL)
+    assert (desk.job(job_id).refunded, desk.used()) == (2, 1)
 
 
 def test_a_part_is_claimed_by_one(desk: Desk) -> None:

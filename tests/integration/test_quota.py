@@ -3,16 +3,18 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from itertools import count
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Engine, func, insert, select, update
+from sqlalchemy import Engine, event, func, insert, select, update
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from common import quota
 from common.accounts import create_user, set_tier
 from common.db.session import make_engine
 from common.db.tables import sessions, users
-from common.quota import Claim
+from common.quota import Claim, Refund, Standing, Statement
 from common.tiers import OUT_OF_REACH, TierName
 
 TODAY = date(2026, 3, 1)
@@ -22,30 +24,53 @@ TOMORROW = TODAY + timedelta(days=1)
 @pytest.fixture
 def engine(database: str) -> Iterator[Engine]:
     engine = make_engine(database, pool_size=16)
-    quota.prepare(engine)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: DBAPIConnection, _record: object) -> None:
+        connection.cursor().execute(quota.PREPARE)
+        connection.commit()
+
     yield engine
     engine.dispose()
 
 
-def _sign_in(engine: Engine, name: str, tier: TierName = TierName.FREE) -> UUID:
-    session_id = uuid4()
+def _sign_in(engine: Engine, name: str, tier: TierName = TierName.FREE) -> str:
+    session_id = str(uuid4())
     with engine.begin() as connection:
         user = create_user(connection, name, "-", tier)
         connection.execute(update(users).values(last_request_reset=TODAY))
         connection.execute(
-            insert(sessions).values(id=session_id, user_id=user.id, expires_at=func.now() + timedelta(days=1))
+            insert(sessions).values(id=UUID(session_id), user_id=user.id, expires_at=func.now() + timedelta(days=1))
         )
     return session_id
 
 
-def _charge(engine: Engine, *claims: Claim, today: date = TODAY) -> dict[UUID, quota.Standing]:
-    with engine.begin() as connection:
-        return dict(quota.charge(connection, claims, today))
+_numbers = count(1)
 
 
-def _used(engine: Engine, session_id: UUID, today: date = TODAY) -> int:
+def _run(engine: Engine, statement: Statement) -> dict[str, Standing]:
     with engine.begin() as connection:
-        return quota.peek(connection, [session_id], today)[session_id].used
+        cursor = connection.connection.cursor()
+        cursor.execute(*statement)
+        # psycopg2 has been told by SQLAlchemy to make UUIDs of them.
+        return quota.standings([(str(row[0]), *row[1:]) for row in cursor.fetchall()])
+
+
+def _charge(engine: Engine, *claims: Claim, today: date = TODAY) -> dict[str, Standing]:
+    """By a process that is heard of no more."""
+    return _run(engine, quota.charge(claims, today, str(uuid4()), next(_numbers)))
+
+
+def _used(engine: Engine, session_id: str, today: date = TODAY) -> int:
+    return _run(engine, quota.peek([session_id], today))[session_id].used
+
+
+def _carry_out(engine: Engine, statement: Statement) -> int:
+    """How many users it changed."""
+    with engine.begin() as connection:
+        cursor = connection.connection.cursor()
+        cursor.execute(*statement)
+        return len(cursor.fetchall())
 
 
 def test_concurrent_claims_of_one_user_are_granted_up_to_the_limit_and_not_once_more(engine: Engine) -> None:
@@ -111,6 +136,39 @@ def test_a_refund_goes_to_the_day_that_paid(engine: Engine) -> None:
     assert _used(engine, session, TOMORROW) == 3
 
 
+def test_a_claim_with_a_ceiling_is_not_charged_to_a_higher_tier(engine: Engine) -> None:
+    session = _sign_in(engine, "ada", TierName.PRO)
+    free_only, pro_only = Claim(session, 0, 3, ceiling=0), Claim(session, 1, 2, ceiling=1)
+    assert _charge(engine, free_only)[session].granted == 0
+    assert _charge(engine, free_only, pro_only)[session].granted == 2
+    assert _used(engine, session) == 2
+
+
+def test_a_charge_is_taken_back_once_and_only_while_it_is_the_last(engine: Engine) -> None:
+    free, premium = _sign_in(engine, "ada"), _sign_in(engine, "eve", TierName.PREMIUM)
+    process = str(uuid4())
+    _run(engine, quota.charge([Claim(free, 0, 60), Claim(premium, 0, 7)], TODAY, process, 1))
+    assert _carry_out(engine, quota.undo(process, 2)) == 0  # that one never came here
+    assert _carry_out(engine, quota.undo(str(uuid4()), 1)) == 0
+    assert _carry_out(engine, quota.undo(process, 1)) == 2
+    assert _carry_out(engine, quota.undo(process, 1)) == 0
+    assert (_used(engine, free), _used(engine, premium)) == (0, 0)
+    _run(engine, quota.charge([Claim(premium, 0, 7)], TODAY, process, 2))
+    _run(engine, quota.charge([Claim(premium, 0, 1)], TODAY, process, 3))
+    assert _carry_out(engine, quota.undo(process, 2)) == 0
+    assert _used(engine, premium) == 8
+
+
+def test_refunds_are_carried_out_once_however_often_they_are_sent(engine: Engine) -> None:
+    free, premium = _sign_in(engine, "ada"), _sign_in(engine, "eve", TierName.PREMIUM)
+    process = str(uuid4())
+    standings = _run(engine, quota.charge([Claim(free, 0, 10), Claim(premium, 0, 7)], TODAY, process, 1))
+    refunds = [Refund(standings[free].user_id, 4, TODAY), Refund(standings[premium].user_id, 7, TODAY - timedelta(1))]
+    for changed in (1, 0, 0):  # of the other the day is over
+        assert _carry_out(engine, quota.refund_all(refunds, process, 2)) == changed
+    assert (_used(engine, free), _used(engine, premium)) == (6, 7)
+
+
 def test_a_job_is_charged_whole_or_not_at_all(engine: Engine) -> None:
     session = _sign_in(engine, "ada")
     user_id = _charge(engine, Claim(session, 0, 20))[session].user_id
@@ -127,7 +185,7 @@ def test_an_ended_session_has_no_standing_and_is_not_charged(engine: Engine, end
     session = _sign_in(engine, "ada")
     with engine.begin() as connection:
         connection.execute(update(sessions).values(**end))
-    assert _charge(engine, Claim(session, 0, 1), Claim(uuid4(), 0, 1)) == {}
+    assert _charge(engine, Claim(session, 0, 1), Claim(str(uuid4()), 0, 1)) == {}
+    assert _run(engine, quota.peek([session, str(uuid4())], TODAY)) == {}
     with engine.begin() as connection:
-        assert quota.peek(connection, [session, uuid4()], TODAY) == {}
         assert connection.execute(select(users.c.requests_today)).scalar_one() == 0

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.local_cache import LocalCache
-from api.negotiation import form_for, preferred_wait
+from api.negotiation import codings_for, form_for, preferred_wait
 from api.paging import from_token, to_token
-from common.answer import Answer, pack, unpack
+from api.representations import Representations, represent
+from common.answer import pack, unpack
 from common.dataset import Manifest, SymbolInfo
 from common.errors import InvalidParameters, NotAcceptable, NotFound
 from common.plan import plan_values
@@ -173,20 +174,59 @@ def test_every_word_changes_the_cache_key() -> None:
     assert _plan("symbol=M%26M&warmup=none").warmup is Warmup.NONE
 
 
-def test_an_answer_is_packed_with_a_tag_of_its_bytes() -> None:
-    answer = unpack(pack(b"abc"))
-    assert answer.body == b"abc"
-    assert answer.etag != unpack(pack(b"abd")).etag
-    assert answer.etag.startswith('"')
-    assert answer.etag.endswith('"')
+def _answer(size: int) -> Representations:
+    return represent(unpack(pack(bytes(size))), "text/csv", last_bar_final=None)
 
 
 def test_the_local_cache_keeps_the_lately_used_within_its_bound() -> None:
-    cache = LocalCache(3 * (1000 + 400 + 1))
+    cache = LocalCache(3 * (_answer(1000).size + 1))
     for key in "abc":
-        cache.put(key, Answer('"t"', bytes(1000)))
+        cache.put(key, _answer(1000))
     assert cache.get("a") is not None
-    cache.put("d", Answer('"t"', bytes(1000)))
+    cache.put("d", _answer(1000))
     assert [key for key in "abcd" if cache.get(key) is not None] == ["a", "c", "d"]
-    cache.put("e", Answer('"t"', bytes(10_000)))  # larger than all of it: not kept, nothing displaced
+    cache.put("e", _answer(10_000))  # larger than all of it: not kept, nothing displaced
     assert [key for key in "abcde" if cache.get(key) is not None] == ["a", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "codings"),
+    [
+        (None, ("identity",)),
+        (b"", ("identity",)),
+        (b"gzip, deflate", ("gzip", "identity")),
+        (b"gzip, deflate, br, zstd", ("zstd", "gzip", "identity")),
+        (b"zstd;q=0.5, GZIP", ("gzip", "zstd", "identity")),
+        (b"gzip;q=0, *;q=0.1", ("zstd", "identity")),
+        (b"*", ("zstd", "gzip", "identity")),
+        (b"identity, gzip;q=0.2", ("identity", "gzip")),
+        (b"br;q=1, gzip;q=bad", ("identity",)),
+        (b"\xff;;=,,", ("identity",)),
+    ],
+)
+def test_codings_are_chosen_by_what_the_caller_takes(accept_encoding: bytes | None, codings: tuple[str, ...]) -> None:
+    assert tuple(dict.fromkeys(codings_for(accept_encoding))) == tuple(dict.fromkeys((*codings, "identity")))
+
+
+def test_each_coding_has_a_strong_tag_of_its_own_and_each_is_recognised() -> None:
+    answer = represent(unpack(pack(b"plain", b"zipped", b"dense")), "application/json", last_bar_final=False)
+    chosen = {coding: answer.chosen((coding,)) for coding in ("identity", "gzip", "zstd")}
+    assert {coding: r.body for coding, r in chosen.items()} == {
+        "identity": b"plain",
+        "gzip": b"zipped",
+        "zstd": b"dense",
+    }
+    assert len({r.etag for r in chosen.values()}) == 3
+    for coding, representation in chosen.items():
+        assert answer.is_any_of(f'"other", {representation.etag.decode()}')
+        headers = dict(representation.headers)
+        assert headers.get(b"content-encoding", b"identity") == coding.encode()
+        assert headers[b"content-length"] == str(len(representation.body)).encode()
+        assert headers[b"x-last-bar-final"] == b"false"
+        assert set(representation.marks) < set(representation.headers)
+    assert answer.is_any_of("*")
+    assert not answer.is_any_of('"other"')
+
+
+def test_what_nobody_compressed_goes_out_plain() -> None:
+    assert _answer(10).chosen(("zstd", "gzip", "identity")).body == bytes(10)

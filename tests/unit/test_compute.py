@@ -17,9 +17,9 @@ from common.catalogue import CATALOGUE
 from common.catalogue.chain import link
 from common.errors import DataError, KalpiError, NotFound
 from common.jobs import JobRequest, Series, TableFormat
-from common.query import IndicatorQuery, Interval, Warmup
+from common.query import BARS, IndicatorQuery, Interval, Warmup
 from worker import kernels
-from worker.compute import ValuesFrame, compute_table, compute_values, table_schema
+from worker.compute import BarsFrame, ValuesFrame, compute_table, compute_values, table_schema
 from worker.market.bars import FIELDS, Bars
 from worker.market.publish import publish
 from worker.market.sample import generate
@@ -360,6 +360,79 @@ def test_a_chain_in_a_table_is_the_chain_of_a_query(market: Market) -> None:
     for symbol in asked.symbols:
         single = answer(market, query(symbol, "ema", date(2024, 1, 1), params={"source": "macd(5,10,3).signal"}))
         np.testing.assert_array_equal(frame.loc[frame["symbol"] == symbol, "chained"], single.outputs["ema"])
+
+
+# --- bars
+
+
+def bars_query(symbol: str, start: date = date(2023, 1, 1), **more: Any) -> IndicatorQuery:  # noqa: ANN401
+    return IndicatorQuery(symbol, BARS, (), start, more.pop("end", END), **more)
+
+
+@pytest.mark.parametrize("interval", list(Interval))
+@pytest.mark.parametrize("symbol", ["SYN001", *YOUNG])
+def test_bars_are_those_of_the_market_cut_to_the_window(market: Market, symbol: str, interval: Interval) -> None:
+    start, end = date(2024, 3, 2), date(2024, 6, 2)
+    (frame,) = compute_values(market, [bars_query(symbol, start, end=end, interval=interval)])
+    assert isinstance(frame, BarsFrame)
+    bars = market.at(interval)
+    place = bars.place(symbol)
+    days = bars.days(place).astype("datetime64[D]")
+    inside = (days >= np.datetime64(start)) & (days <= np.datetime64(end))
+    assert inside.any()
+    np.testing.assert_array_equal(frame.dates, days[inside])
+    assert tuple(frame.ohlcv) == FIELDS
+    for field, values in frame.ohlcv.items():
+        np.testing.assert_array_equal(values, bars.panel(place.block, field)[inside, place.column])
+        assert values.flags.c_contiguous
+
+
+def test_bars_and_indicators_are_answered_together(market: Market) -> None:
+    asked = [
+        query("SYN001", "sma", include_ohlcv=True),
+        bars_query("NOPE"),
+        bars_query("SYN001"),
+        query("NOPE"),
+        bars_query("SYN002", date(2024, 5, 1)),
+        query("SYN002", "sma", date(2024, 5, 1)),
+        bars_query("SYN003", END + timedelta(days=1), end=END + timedelta(days=9)),
+    ]
+    first, nowhere, bars, also_nowhere, late, of_late, after = compute_values(market, asked)
+    assert isinstance(nowhere, NotFound)
+    assert isinstance(also_nowhere, NotFound)
+    assert isinstance(first, ValuesFrame)
+    assert isinstance(of_late, ValuesFrame)
+    assert isinstance(bars, BarsFrame)
+    assert isinstance(late, BarsFrame)
+    assert isinstance(after, BarsFrame)
+    assert first.ohlcv is not None
+    for field in FIELDS:
+        np.testing.assert_array_equal(bars.ohlcv[field], first.ohlcv[field])
+    np.testing.assert_array_equal(late.dates, of_late.dates)
+    assert len(after.dates) == len(after.ohlcv["close"]) == 0
+    assert [bars.query, late.query] == [asked[2], asked[4]]
+
+
+def test_a_query_for_bars_comes_back_from_its_message() -> None:
+    asked = bars_query("SYN001")
+    assert IndicatorQuery.from_message(asked.to_message()) == asked
+    assert ":ohlcv:" in asked.cache_key("v1")
+    with pytest.raises(NotFound):
+        _ = asked.spec
+
+
+def test_a_table_of_bars_alone(market: Market) -> None:
+    asked = JobRequest(("NOPE", "SYN001", "SYN002"), (), date(2024, 5, 1), END, TableFormat.CSV, include_ohlcv=True)
+    assert asked.cost == 3
+    table, errors = compute_table(market, asked, asked.symbols)
+    assert table.column_names == ["symbol", "date", *FIELDS]
+    assert [(error.symbol, error.indicator) for error in errors] == [("NOPE", BARS)]
+    frame = table.to_pandas()
+    for symbol in ("SYN001", "SYN002"):
+        (single,) = compute_values(market, [bars_query(symbol, date(2024, 5, 1))])
+        assert isinstance(single, BarsFrame)
+        for field in FIELDS:
+            np.testing.assert_array_equal(frame.loc[frame["symbol"] == symbol, field], single.ohlcv[field])
 
 
 # --- weeks and months

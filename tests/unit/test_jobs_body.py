@@ -62,6 +62,7 @@ def test_defaults_are_those_of_the_tier() -> None:
     )
     assert plan.rank == 0
     assert read(format=None, start_date=None, warmup=None).request.start_date == FIRST
+    assert read(format="arrow").request.format is TableFormat.ARROW
 
 
 def test_symbols_are_sorted_and_distinct() -> None:
@@ -118,7 +119,7 @@ def test_a_bar_is_a_column_only_when_it_is_asked_for() -> None:
         ("start_date", 20250101, "write YYYY-MM-DD"),
         ("start_date", "2025-10-01", "is after end_date 2025-09-30"),
         ("end_date", "soon", "write YYYY-MM-DD"),
-        ("format", "xlsx", "'xlsx' is not one of parquet, csv, json"),
+        ("format", "xlsx", "'xlsx' is not one of parquet, csv, json, arrow"),
         ("format", 1, "a number is not one of"),
         ("interval", "1h", "'1h' is not one of 1d"),
         ("warmup", True, "true is not one of full, none"),

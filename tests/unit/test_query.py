@@ -22,7 +22,7 @@ def query(**more: Any) -> IndicatorQuery:  # noqa: ANN401
 
 def test_the_key_has_its_five_parts_behind_both_versions() -> None:
     assert query().cache_key("v1") == (
-        f"values:v1:{ENGINE_VERSION}:M&M:2024-01-01:2024-02-01:macd:"
+        f"values2:v1:{ENGINE_VERSION}:M&M:2024-01-01:2024-02-01:macd:"
         "fast_period=12,slow_period=26,signal_period=9,source=close,interval=1d,warmup=full,form=json"
     )
 
