@@ -59,7 +59,8 @@ class Flight:
     """A cold query on its way to a worker and back; each of those who wait for it has a seat."""
 
     target: Target
-    seats: "list[asyncio.Future[Representations | None]]" = field(default_factory=list)
+    seats: "set[asyncio.Future[Representations | None]]" = field(default_factory=set)
+    outcome: Representations | Exception | None = None
     started: float = field(default_factory=monotonic)
 
 
@@ -113,11 +114,13 @@ class Results:
 
         Raises what the worker found wrong with the query, and Unavailable when Redis goes away meanwhile.
         """
+        if flight.outcome is not None:  # it was faster
+            if isinstance(flight.outcome, Exception):
+                raise flight.outcome
+            return flight.outcome
         loop = asyncio.get_running_loop()
-        if self._flights.get(flight.target.key) is not flight:  # it was faster
-            return self._local.get(flight.target.key)
         seat: asyncio.Future[Representations | None] = loop.create_future()
-        flight.seats.append(seat)
+        flight.seats.add(seat)
         alarm = loop.call_later(wait, _leave, seat)
         if gone is not None:
             gone.add_done_callback(lambda _: _leave(seat))
@@ -125,6 +128,7 @@ class Results:
             return await seat
         finally:
             alarm.cancel()
+            flight.seats.discard(seat)
 
     def _keep(self, target: Target, answer: Answer) -> Representations:
         shown = represent(answer, target.query.form.media_type, last_bar_final=target.last_bar_final)
@@ -222,6 +226,7 @@ class Results:
         flight = self._flights.pop(key, None)
         if flight is None:
             return
+        flight.outcome = outcome
         for seat in flight.seats:
             if seat.done():
                 continue
