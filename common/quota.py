@@ -133,13 +133,7 @@ PREPARE peek (uuid[], date) AS {_PEEK};
 _EXECUTE_CHARGE = "EXECUTE charge (%s, %s, %s, %s, %s, %s, %s)"
 _EXECUTE_PEEK = "EXECUTE peek (%s, %s)"
 
-_UNDO = """
-WITH lost AS (
-    DELETE FROM counting_trips WHERE process = %s AND number = %s RETURNING users, series, days
-),
-paid AS (
-    SELECT p.* FROM lost, unnest(lost.users, lost.series, lost.days) AS p(user_id, series, day)
-),
+_TAKE_OFF = """
 locked AS MATERIALIZED (
     SELECT id FROM users WHERE id IN (SELECT user_id FROM paid) ORDER BY id FOR NO KEY UPDATE
 )
@@ -149,25 +143,27 @@ WHERE u.id = p.user_id AND u.last_request_reset = p.day
 RETURNING u.id
 """
 
-_REFUND_ALL = """
+_UNDO = f"""
+WITH lost AS (
+    DELETE FROM counting_trips WHERE process = %s AND number = %s RETURNING users, series, days
+),
+paid AS (
+    SELECT p.* FROM lost, unnest(lost.users, lost.series, lost.days) AS p(user_id, series, day)
+),
+{_TAKE_OFF}"""  # noqa: S608 - made of constants of ours
+
+_REFUND_ALL = f"""
 WITH trip AS (
-    INSERT INTO counting_trips AS t (process, number, users, series, days) VALUES (%s, %s, '{}', '{}', '{}')
+    INSERT INTO counting_trips AS t (process, number, users, series, days) VALUES (%s, %s, '{{}}', '{{}}', '{{}}')
     ON CONFLICT (process) DO UPDATE
-    SET number = excluded.number, users = '{}', series = '{}', days = '{}', made_at = now()
+    SET number = excluded.number, users = '{{}}', series = '{{}}', days = '{{}}', made_at = now()
     WHERE t.number < excluded.number
     RETURNING number
 ),
 paid AS (
     SELECT p.* FROM trip, unnest(%s::int[], %s::int[], %s::date[]) AS p(user_id, series, day)
 ),
-locked AS MATERIALIZED (
-    SELECT id FROM users WHERE id IN (SELECT user_id FROM paid) ORDER BY id FOR NO KEY UPDATE
-)
-UPDATE users u SET requests_today = GREATEST(0, u.requests_today - p.series)
-FROM paid p JOIN locked ON locked.id = p.user_id
-WHERE u.id = p.user_id AND u.last_request_reset = p.day
-RETURNING u.id
-"""
+{_TAKE_OFF}"""  # noqa: S608 - made of constants of ours
 
 _CHARGE_WHOLE = text(f"""
 UPDATE users u SET

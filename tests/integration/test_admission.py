@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -215,18 +215,14 @@ def test_what_is_charged_to_callers_who_have_given_up_is_given_back(database: st
     [ada] = _sign_in(database, "ada", TierName.FREE)
 
     async def scenario() -> None:
-        blocker = psycopg2.connect(plain_url(database))
-        async with _admissions(database, patience=5) as admissions:
+        async with _admissions(database) as admissions:
             await admissions.standing(ada)
-            with blocker.cursor() as cursor:
-                cursor.execute("SELECT 1 FROM users WHERE username = 'ada' FOR UPDATE")
-            waiting = [asyncio.create_task(admissions.claim(ada, 0)) for _ in range(3)]
-            await asyncio.to_thread(_until_blocked, database)
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
-            blocker.rollback()
-            blocker.close()
+            with _users_locked(database):
+                waiting = [asyncio.create_task(admissions.claim(ada, 0)) for _ in range(3)]
+                await asyncio.to_thread(_until_blocked, database)
+                for task in waiting:
+                    task.cancel()
+                await asyncio.gather(*waiting, return_exceptions=True)
             assert (await admissions.claim(ada, 0)).standing.used <= 4
 
     asyncio.run(scenario())
@@ -237,20 +233,28 @@ def test_nobody_queues_behind_a_statement_that_is_overdue(database: str) -> None
     [ada] = _sign_in(database, "ada", TierName.FREE)
 
     async def scenario() -> None:
-        blocker = psycopg2.connect(plain_url(database))
         async with _admissions(database, patience=1) as admissions:
             await admissions.standing(ada)
-            with blocker.cursor() as cursor:
-                cursor.execute("SELECT 1 FROM users WHERE username = 'ada' FOR UPDATE")
-            for _ in range(3):
-                with pytest.raises(Unavailable):
-                    await admissions.claim(ada, 0)
-            blocker.rollback()
-            blocker.close()
+            with _users_locked(database):
+                for _ in range(3):
+                    with pytest.raises(Unavailable):
+                        await admissions.claim(ada, 0)
             assert await _first_charged(admissions, ada)
 
     asyncio.run(scenario())
     assert _counts(database) == {"ada": 1}
+
+
+@contextmanager
+def _users_locked(url: str) -> Iterator[None]:
+    """Whoever counts must wait."""
+    connection = psycopg2.connect(plain_url(url))
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM users FOR UPDATE")
+        yield
+    finally:
+        connection.close()
 
 
 async def _first_charged(admissions: Admissions, session: str) -> bool:
