@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -38,5 +39,6 @@ class AccessLog:
             self._due = None
         lines, self._lines = self._lines, []
         if lines:
-            self._out.write(b"".join(lines).decode())
-            self._out.flush()
+            with suppress(OSError):  # a full disk must not stop those who only ask
+                self._out.write(b"".join(lines).decode())
+                self._out.flush()

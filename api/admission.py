@@ -7,10 +7,10 @@ charged to a caller who had stopped waiting for PostgreSQL by then.
 import asyncio
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from typing import NamedTuple, cast
-from uuid import uuid4
+from uuid import UUID
 
 import structlog
 
@@ -23,8 +23,12 @@ from common.tiers import OUT_OF_REACH, Tier, name_of_rank
 
 log = structlog.get_logger()
 
+POSTGRESQL = "postgresql"
+"""The part that is away when nothing can be counted."""
+
 _REFUND_RETRY_SECONDS = 0.5
 _MOST_TIERS = 10_000
+_NOBODY = str(UUID(int=0))
 
 
 class Admission(NamedTuple):
@@ -41,7 +45,7 @@ class Admissions:
         self._connection = connection
         self._clock = clock
         self._timeout = timeout
-        self._process = str(uuid4())
+        self._process = connection.process
         self._number = 0
         self._doubt: Statement | None = None
         """To be carried out before any other statement: nobody knows whether the last one was."""
@@ -49,7 +53,7 @@ class Admissions:
         self._paying_back: asyncio.Task[None] | None = None
         # None is no claim: it only sees to it that a trip is made.
         self._claims: MicroBatcher[Claim | None, Admission | None] = MicroBatcher(
-            "postgresql", self._settle, abandoned=self._abandoned
+            POSTGRESQL, self._settle, abandoned=self._abandoned
         )
         self._tiers: OrderedDict[str, Tier] = OrderedDict()
         self._expected: dict[int, int] = {}
@@ -57,6 +61,11 @@ class Admissions:
     async def standing(self, session_id: str) -> Standing:
         """The user behind a session; nothing is charged. Raises Unauthenticated when it has ended."""
         return (await self._submit(Claim(session_id, 0, 0))).standing
+
+    async def check(self) -> None:
+        """Raises Unavailable when nobody could be counted."""
+        with suppress(Unauthenticated):
+            await self.standing(_NOBODY)
 
     async def claim(self, session_id: str, rank: int, ceiling: int = OUT_OF_REACH) -> Admission:
         """Charges one series that needs a tier of rank `rank` to `ceiling`, if tier and limit allow it."""
@@ -102,7 +111,10 @@ class Admissions:
         if asking:  # before anything is charged: if this is lost, all of it is asked again
             standings |= quota.standings(await self._connection.execute(quota.peek(asking, today)))
         if paying:
-            standings |= await self._charge(paying, today)
+            charged = await self._charge(paying, today)
+            # Another session of somebody who has paid meanwhile sees that.
+            paid = {standing.user_id: standing for standing in charged.values()}
+            standings = {i: paid.get(s.user_id, s) for i, s in standings.items()} | charged
         self._remember(standings)
         return _answers(claims, standings)
 
@@ -116,6 +128,7 @@ class Admissions:
             rows = await self._connection.execute(quota.charge(claims, today, self._process, number))
         except StatementLost:
             self._doubt = quota.undo(self._process, number)
+            self._start_paying_back()
             raise
         return quota.standings(rows)
 
@@ -134,6 +147,7 @@ class Admissions:
             await self._connection.execute(statement)
         except StatementLost:
             self._doubt = statement  # carried out once, however often it is sent
+            self._start_paying_back()
             raise
         except BaseException:
             for key, series in owed.items():
@@ -142,7 +156,8 @@ class Admissions:
 
     def _remember(self, standings: dict[str, Standing]) -> None:
         for session_id, standing in standings.items():
-            self._tiers[session_id] = standing.tier
+            self._tiers.pop(session_id, None)
+            self._tiers[session_id] = standing.tier  # the latest stand last
         while len(self._tiers) > _MOST_TIERS:
             self._tiers.popitem(last=False)
 
@@ -156,6 +171,10 @@ class Admissions:
             return
         key = admission.standing.user_id, admission.standing.day
         self._owed[key] = self._owed.get(key, 0) + 1
+        self._start_paying_back()
+
+    def _start_paying_back(self) -> None:
+        """Sees to it that a trip is made soon, whether or not somebody asks for one."""
         if self._paying_back is None or self._paying_back.done():
             self._paying_back = asyncio.create_task(self._pay_back())
 
@@ -168,17 +187,13 @@ class Admissions:
                 await asyncio.sleep(_REFUND_RETRY_SECONDS)
 
     async def settled(self) -> None:
-        """Waits for the refunds under way."""
-        if self._paying_back is not None:
-            await self._paying_back
-
-
-def insist(admission: Admission, rank: int, now: datetime) -> None:
-    """Raises NotAllowed or QuotaExceeded when the claim of that `rank` was not charged."""
-    if rank > admission.standing.tier.rank:
-        raise not_allowed(rank)
-    if not admission.charged:
-        raise QuotaExceeded(seconds_left(admission.standing, now))
+        """Waits for the refunds under way, but no longer than for a statement."""
+        if self._paying_back is None or self._paying_back.done():
+            return
+        await asyncio.wait([self._paying_back], timeout=self._timeout)
+        if self._owed or self._doubt is not None:
+            log.error("refunds_lost", owed={f"{user} on {day}": n for (user, day), n in self._owed.items()})
+        self._paying_back.cancel()
 
 
 def not_allowed(rank: int) -> NotAllowed:

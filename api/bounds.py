@@ -6,6 +6,13 @@ MAX_BODY = 2**20
 MAX_SMALL_BODY = 2**14
 """Bytes of any other body: names, passwords and tokens."""
 
+MAX_ADDRESS = 2**14
+"""Bytes of a path and of a query string."""
+
+MAX_HEADER = 2**13
+MAX_HEADERS = 100
+"""Bytes of a header's value, and headers of a request."""
+
 MAX_ERRORS = 50
 """A request with more faults is answered with the first ones."""
 

@@ -9,6 +9,7 @@ import select
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any
+from uuid import uuid4
 
 import psycopg2
 import structlog
@@ -16,7 +17,7 @@ from psycopg2 import extensions
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 writes it small
 
 from common.errors import Unavailable
-from common.quota import Statement
+from common.quota import Statement, fence
 
 log = structlog.get_logger()
 
@@ -33,10 +34,11 @@ class StatementLost(Unavailable):
 class CountingConnection:
     """Runs one statement at a time, each a transaction of its own. A connection that went away is made again.
 
-    `connect` returns an asynchronous connection that is ready (see `connector`).
+    `connect` returns an asynchronous connection that is ready, and the only one of `process` (see `connector`).
     """
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
+    def __init__(self, connect: Callable[[str], Connection]) -> None:
+        self.process = str(uuid4())
         self._connect = connect
         self._connection: Connection | None = None
         self._cursor: extensions.cursor | None = None
@@ -68,8 +70,9 @@ class CountingConnection:
     async def _open(self) -> None:
         self._loop = asyncio.get_running_loop()
         try:
-            connection = await self._loop.run_in_executor(None, self._connect)
+            connection = await self._loop.run_in_executor(None, self._connect, self.process)
         except psycopg2.Error as error:
+            log.warning("counting_connection_failed", error=str(error).partition("\n")[0])
             raise Unavailable("postgresql") from error
         self._connection = connection
         self._cursor = connection.cursor()
@@ -122,16 +125,19 @@ class CountingConnection:
         self._descriptor = -1
 
 
-def connector(arguments: Mapping[str, Any], timeout: float, prepare: str) -> Callable[[], Connection]:
-    """Makes connections that have run `prepare`, each within `timeout` seconds, or raises psycopg2.Error."""
+def connector(arguments: Mapping[str, Any], timeout: float, prepare: str) -> Callable[[str], Connection]:
+    """Makes the connection of a process, which has run `prepare`, within `timeout` seconds, or raises psycopg2.Error.
 
-    def connect() -> Connection:
+    Whatever an earlier connection of the process was still carrying out has ended by then, one way or the other.
+    """
+
+    def connect(process: str) -> Connection:
         deadline = monotonic() + timeout
         connection: Connection = psycopg2.connect(**arguments, async_=True)
         try:
             _wait(connection, deadline)
             with connection.cursor() as cursor:
-                cursor.execute(prepare)
+                cursor.execute(fence(process) + prepare)
                 _wait(connection, deadline)
         except BaseException:
             connection.close()

@@ -10,6 +10,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 from sqlalchemy import text
 
+from api.admission import Admissions
 from api.database import Database
 from api.publisher import Publisher
 from common.broker import PROBE
@@ -26,13 +27,16 @@ class Health:
 
     def __init__(
         self,
+        *,
         database: Database,
+        admissions: Admissions,
         broker: redis.asyncio.Redis,
         cache: redis.asyncio.Redis,
         publisher: Publisher,
         manifest: ManifestFile,
     ) -> None:
         self._database = database
+        self._admissions = admissions
         self._broker = broker
         self._cache = cache
         self._publisher = publisher
@@ -53,6 +57,7 @@ class Health:
 
     async def _postgresql(self) -> None:
         await self._database.run(lambda c: c.execute(text("SELECT 1")))
+        await self._admissions.check()
 
     async def _redis(self) -> None:
         for client in (self._broker, self._cache):

@@ -24,7 +24,7 @@ from common.db.tables import job_parts, jobs
 from common.errors import Conflict, NotFound, QuotaExceeded, Unavailable
 from common.jobs import LIVE, JobRequest, JobState, PartState, Series, TableFormat, cut
 from common.query import BARS, IndicatorQuery
-from common.quota import Standing, charge_whole, refund
+from common.quota import Charged, Standing, charge_whole, refund
 
 log = structlog.get_logger()
 
@@ -123,20 +123,19 @@ async def _submit(services: Services, request: JobRequest, standing: Standing) -
     cost = draft.request.cost
     today = services.clock().date()
 
-    def record(connection: Connection) -> date:
+    def record(connection: Connection) -> Charged:
         record_job(connection, job_id, draft, standing.user_id, today)
         # Last, since whoever else counts for this user waits until the end of the transaction.
-        day = charge_whole(connection, standing.user_id, cost, today)
-        if day is None:
+        charged = charge_whole(connection, standing.user_id, cost, today)
+        if charged is None:
             raise QuotaExceeded(seconds_left(standing, services.clock()))
-        if day != today:  # this process's clock lags behind
-            connection.execute(update(jobs).where(jobs.c.id == job_id).values(charged_on=day))
-        return day
+        if charged.day != today:  # this process's clock lags behind
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(charged_on=charged.day))
+        return charged
 
-    day = await services.database.run(record)
+    charged = await services.database.run(record)
     await _publish(services, job_id, draft, standing.user_id)
-    used = standing.used if day == standing.day else 0
-    return job_id, standing._replace(used=used + cost, day=day)
+    return job_id, standing._replace(used=charged.used, day=charged.day)
 
 
 def make_draft(request: JobRequest, manifest: Manifest, part_cells: int) -> Draft:

@@ -118,6 +118,13 @@ async def _open(settings: Settings, clock: Callable[[], datetime], stack: AsyncE
         questions=Questions(manifest),
         asked=asked,
         manifest=manifest,
-        health=Health(database, broker, cache, publisher, manifest),
+        health=Health(
+            database=database,
+            admissions=admissions,
+            broker=broker,
+            cache=cache,
+            publisher=publisher,
+            manifest=manifest,
+        ),
         job_ends=JobEnds(database),
     )

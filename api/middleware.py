@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import metrics
 from api.access_log import AccessLog
-from api.bounds import MAX_BODY, MAX_SMALL_BODY
+from api.bounds import MAX_ADDRESS, MAX_BODY, MAX_HEADER, MAX_HEADERS, MAX_SMALL_BODY
 from api.problems import problem, respond
 from api.questions import route_of
 from api.rate_limit import Header, rate_limit_headers
@@ -26,6 +26,9 @@ log = structlog.get_logger()
 
 _QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
 """Asked every few seconds by machines; logged only when they fail."""
+
+_LONGEST_PATH = 500
+"""Characters of a path in the log."""
 
 _CLIENT_LEFT = 499  # nginx's name for it; nobody is there to read it
 
@@ -59,7 +62,7 @@ class Records:
             {
                 "request_id": state["request_id"],
                 "method": scope["method"],
-                "path": scope["path"],
+                "path": scope["path"][:_LONGEST_PATH],
                 "status": status,
                 "milliseconds": round(seconds * 1000, 3),
                 "user_id": standing.user_id if standing is not None else None,
@@ -76,7 +79,11 @@ class FastPath:
         self._records = records
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = route_of(scope["path"]) if scope["type"] == "http" else None
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        too_large = _too_large(scope)
+        route = route_of(scope["path"]) if too_large is None else "too large"
         if route is None:
             await self._app(scope, receive, send)
             return
@@ -84,7 +91,8 @@ class FastPath:
         self._records.open(scope)
         status = _CLIENT_LEFT
         try:
-            answer = await _answer(scope, receive)
+            refused = None if too_large is None else _as_reply(problem(Request(scope), *too_large))
+            answer = refused or await _answer(scope, receive)
             status = answer.status
             headers = [*answer.headers, *self._records.headers(scope)]
             await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -93,6 +101,16 @@ class FastPath:
             pass
         finally:
             self._records.close(scope, route, status, time.perf_counter() - started)
+
+
+def _too_large(scope: Scope) -> tuple[int, str] | None:
+    """Status and detail for a request that is larger than any honest one; None for all others."""
+    if len(scope["query_string"]) > MAX_ADDRESS or len(scope["path"]) > MAX_ADDRESS:
+        return 414, f"The address is longer than {MAX_ADDRESS:,} bytes"
+    headers = scope["headers"]
+    if len(headers) > MAX_HEADERS or max((len(value) for _, value in headers), default=0) > MAX_HEADER:
+        return 431, f"A request may have {MAX_HEADERS} headers of {MAX_HEADER:,} bytes each"
+    return None
 
 
 async def _answer(scope: Scope, receive: Receive) -> Reply:

@@ -40,9 +40,11 @@ _TITLES = {
     406: "Not Acceptable",
     409: "Conflict",
     410: "Gone",
+    414: "URI Too Long",
     416: "Range Not Satisfiable",
     422: "Unprocessable Content",
     429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     503: "Service Unavailable",
 }

@@ -18,6 +18,7 @@ class Message:
     task: str
     kwargs: Mapping[str, Any]
     task_id: str
+    expires: float | None = None  # in so many seconds
 
 
 class Publisher:
@@ -28,8 +29,8 @@ class Publisher:
         self._timeout = timeout
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="publisher")
 
-    async def send(self, task: str, kwargs: Mapping[str, Any], task_id: str) -> None:
-        await self.send_many([Message(task, kwargs, task_id)])
+    async def send(self, task: str, kwargs: Mapping[str, Any], task_id: str, *, expires: float | None = None) -> None:
+        await self.send_many([Message(task, kwargs, task_id, expires)])
 
     async def send_many(self, messages: Sequence[Message]) -> None:
         """Raises Unavailable when the broker does not take them; some may have left all the same."""
@@ -48,6 +49,7 @@ class Publisher:
                         message.task,
                         kwargs=dict(message.kwargs),
                         task_id=message.task_id,
+                        expires=message.expires,
                         producer=producer,
                         retry=True,  # once, at once: a connection that went stale while idle is replaced
                         retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0},

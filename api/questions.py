@@ -6,13 +6,10 @@ from urllib.parse import parse_qsl, quote
 
 from api.negotiation import form_for
 from common.dataset import Manifest, ManifestFile
-from common.plan import Plan, plan_bars, plan_values
+from common.plan import BARS_PATH, VALUES_PATH, Plan, between, plan_bars, plan_values
 from common.query import IndicatorQuery, Interval
 from common.tiers import Tier
 from common.warming import asked_text
-
-_VALUES = "/v1/indicators/", "/values"
-_BARS = "/v1/symbols/", "/ohlcv"
 
 _MOST = 4_096
 _LONGEST = 512
@@ -21,9 +18,9 @@ _LONGEST = 512
 
 def route_of(path: str) -> str | None:
     """The route, as it is documented, that a question at `path` belongs to; None when there is none."""
-    if path.endswith("/values") and path.startswith("/v1/indicators/"):
+    if between(path, VALUES_PATH) is not None:
         return "/v1/indicators/{name}/values"
-    if path.endswith("/ohlcv") and path.startswith("/v1/symbols/"):
+    if between(path, BARS_PATH) is not None:
         return "/v1/symbols/{symbol}/ohlcv"
     return None
 
@@ -93,7 +90,8 @@ class Questions:
 def _plan(path: str, query_string: bytes, accept: bytes | None, manifest: Manifest) -> Plan:
     words = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
     form = form_for(None if accept is None else accept.decode("latin-1"))
-    for (start, end), plan in ((_VALUES, plan_values), (_BARS, plan_bars)):
-        if path.startswith(start) and path.endswith(end):
-            return plan(path[len(start) : -len(end)], words, form, manifest)
+    for ends, plan in ((VALUES_PATH, plan_values), (BARS_PATH, plan_bars)):
+        name = between(path, ends)
+        if name is not None:
+            return plan(name, words, form, manifest)
     raise LookupError(path)

@@ -35,9 +35,9 @@ class Representations(NamedTuple):
                 return found
         return self.by_coding["identity"]
 
-    def is_any_of(self, if_none_match: str) -> bool:
-        """Whether a copy the caller has is this answer, in whichever coding they had it."""
-        return any(etag_matches(if_none_match, r.etag.decode()) for r in self.by_coding.values())
+    def held(self, if_none_match: str) -> Representation | None:
+        """What the caller has a copy of, in whichever coding they had it; None when that is another answer."""
+        return next((r for r in self.by_coding.values() if etag_matches(if_none_match, r.etag.decode())), None)
 
 
 _OVERHEAD = 1500

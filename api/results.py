@@ -36,8 +36,11 @@ _LEASE_SECONDS = 5
 _ROUND_SECONDS = 0.5
 """Period in which queries in flight are looked after, whatever the channel said."""
 
-_FORGET_SECONDS = 90.0
-"""A flight nobody may wait for any more (waits end at 60 s) is dropped."""
+_FORGET_SECONDS = 60.0
+"""A message that no worker has met for so long is thrown away: nobody waits longer."""
+
+_MESSAGE = 200
+"""Queries of one message at most: one worker process computes them, the others take the next."""
 
 _MOST_FLIGHTS = 5_000
 """Distinct queries under way at once; more are refused."""
@@ -102,10 +105,14 @@ class Results:
         flight = self._flights.get(target.key)
         if flight is not None:
             return flight
-        if len(self._flights) >= _MOST_FLIGHTS:
-            raise Unavailable("workers", retry_after=1)
         found = await self._lookups.submit(target, self._timeout)
         return self._keep(target, found) if isinstance(found, Answer) else found
+
+    async def cached(self, target: Target) -> Representations | None:
+        """The answer from Redis if it is there; nothing is ordered. Raises Unavailable."""
+        packed = (await self._get([target.key]))[0]
+        answer = None if packed is None else _readable(packed)
+        return None if answer is None else self._keep(target, answer)
 
     async def land(
         self, flight: Flight, wait: float, gone: "asyncio.Future[None] | None" = None
@@ -135,7 +142,16 @@ class Results:
         self._local.put(target.key, shown)
         return shown
 
-    async def _look_up(self, targets: Sequence[Target]) -> Sequence[Answer | Flight]:
+    async def _look_up(self, targets: Sequence[Target]) -> Sequence[Answer | Flight | Exception]:
+        distinct = {target.key: target for target in targets}
+        found = await self._look_up_distinct(list(distinct.values()))
+        by_key = dict(zip(distinct, found, strict=True))
+        return [by_key[target.key] for target in targets]
+
+    async def _look_up_distinct(self, targets: Sequence[Target]) -> Sequence[Answer | Flight | Exception]:
+        room = _MOST_FLIGHTS - len(self._flights)
+        if room < len(targets):  # what is there is found all the same
+            return [answer or Unavailable("workers", retry_after=1) for answer in await self._there(targets)]
         keys = [key for target in targets for key in (target.key, flight_key(target.key))]
         try:
             replies = await self._script(keys, [_LEASE_SECONDS])
@@ -151,10 +167,21 @@ class Results:
             self._shipping = asyncio.create_task(self._ship())
         return found
 
+    async def _there(self, targets: Sequence[Target]) -> Sequence[Answer | None]:
+        found = await self._get([target.key for target in targets])
+        return [None if packed is None else _readable(packed) for packed in found]
+
+    async def _get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+        try:
+            return cast(Sequence[bytes | None], await self._cache.mget(keys))
+        except (RedisError, OSError) as error:
+            raise Unavailable("redis") from error
+
     async def _ship(self) -> None:
-        """Sends what is to be ordered to the workers: all that has gathered meanwhile in one message."""
+        """Sends what is to be ordered to the workers: what has gathered meanwhile in one message, up to a bound."""
         while self._outbox:
-            targets, self._outbox = self._outbox, []
+            targets = self._outbox[:_MESSAGE]
+            del self._outbox[:_MESSAGE]
             by_version: dict[str, list[Target]] = {}
             for target in targets:
                 by_version.setdefault(target.data_version, []).append(target)
@@ -165,7 +192,7 @@ class Results:
                     "reply_to": self._replies,
                 }
                 try:
-                    await self._publisher.send(VALUES, order, uuid4().hex)
+                    await self._publisher.send(VALUES, order, uuid4().hex, expires=_FORGET_SECONDS)
                 except Unavailable as error:
                     for target in alike:
                         self._end(target.key, error)
@@ -184,9 +211,11 @@ class Results:
                             await self._hear(orjson.loads(message["data"]))
                         else:
                             self._open_letter(message["data"])
-            except (RedisError, OSError, Unavailable, ValueError) as error:
+            except (RedisError, OSError, Unavailable) as error:
                 log.warning("values_channel_lost", error=type(error).__name__)
-                await asyncio.sleep(_ROUND_SECONDS)
+            except Exception:  # this loop must not end
+                log.exception("values_channel_lost")
+            await asyncio.sleep(_ROUND_SECONDS)
 
     def _open_letter(self, letter: bytes) -> None:
         """Answers to what this process has ordered."""
@@ -208,13 +237,9 @@ class Results:
     async def _collect(self, keys: Sequence[str]) -> None:
         if not keys:
             return
-        try:
-            found = await self._cache.mget(keys)
-        except (RedisError, OSError) as error:
-            raise Unavailable("redis") from error
-        for key, packed in zip(keys, found, strict=True):
+        for key, packed in zip(keys, await self._get(keys), strict=True):
             if packed is not None:
-                self._receive(key, cast(bytes, packed))
+                self._receive(key, packed)
 
     def _receive(self, key: str, packed: bytes) -> None:
         flight = self._flights.get(key)
@@ -239,19 +264,25 @@ class Results:
         """Looks for answers whose announcement was missed, and sends again what nobody is computing any more."""
         while True:
             await asyncio.sleep(_ROUND_SECONDS)
-            now = monotonic()
-            overdue = [f for f in self._flights.values() if now - f.started > _ROUND_SECONDS]
-            for flight in [f for f in overdue if now - f.started > _FORGET_SECONDS]:
-                self._end(flight.target.key, Unavailable("worker"))
             try:
-                await self._collect([f.target.key for f in overdue if f.target.key in self._flights])
-                again = [f for f in overdue if f.target.key in self._flights and now - f.started > _LEASE_SECONDS]
-                if again:
-                    await self._look_up([f.target for f in again])
-            except Unavailable as error:
-                log.warning("flights_lost", part=error.part, flights=len(overdue))
-                for flight in overdue:
-                    self._end(flight.target.key, error)
+                await self._look_after_once()
+            except Exception:  # this loop must not end
+                log.exception("flights_unattended")
+
+    async def _look_after_once(self) -> None:
+        now = monotonic()
+        overdue = [f for f in self._flights.values() if now - f.started > _ROUND_SECONDS]
+        for flight in [f for f in overdue if not f.seats and now - f.started > _LEASE_SECONDS]:
+            self._end(flight.target.key, Unavailable("worker"))  # nobody waits for it any more
+        try:
+            await self._collect([f.target.key for f in overdue if f.target.key in self._flights])
+            again = [f for f in overdue if f.target.key in self._flights and now - f.started > _LEASE_SECONDS]
+            if again:
+                await self._look_up([f.target for f in again])
+        except Unavailable as error:
+            log.warning("flights_lost", part=error.part, flights=len(overdue))
+            for flight in overdue:
+                self._end(flight.target.key, error)
 
 
 def _readable(packed: bytes) -> Answer | None:
@@ -273,6 +304,8 @@ def _as_error(reason: Failure) -> KalpiError | RuntimeError:
         case "invalid":
             return InvalidParameters([FieldError(("query",), reason["detail"])])
         case "stale":
+            return Unavailable("market data", retry_after=1)
+        case "not_found":  # it is in the manifest this process read; the worker has another
             return Unavailable("market data", retry_after=1)
         case _:
             return RuntimeError("a worker could not compute the query; its log says why")

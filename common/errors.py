@@ -122,8 +122,15 @@ class StartupError(KalpiError):
     """Something this process needs to start is missing or taken."""
 
 
+_MANY = 400
+_CLOSE = 3
+
+
 def nearest(name: str, known: Sequence[str], count: int = 3) -> list[str]:
     """The known names most like `name`, best first; case is ignored."""
+    folded = name.casefold()[:64]
     by_folded = {k.casefold(): k for k in known}
-    found = get_close_matches(name.casefold()[:64], list(by_folded), n=count, cutoff=0.5)
+    if len(by_folded) > _MANY:  # comparing with all would take a while
+        by_folded = {k: v for k, v in by_folded.items() if k[:1] == folded[:1] and abs(len(k) - len(folded)) <= _CLOSE}
+    found = get_close_matches(folded, list(by_folded), n=count, cutoff=0.5)
     return [by_folded[f] for f in found]

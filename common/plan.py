@@ -1,6 +1,6 @@
 """From the words of a request for values or bars to the query it means."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -17,6 +17,13 @@ RESERVED = ("symbol", "start_date", "end_date", "interval", "warmup", "include_o
 """Query parameters of every indicator; the others are the indicator's own."""
 
 _OF_BARS = ("start_date", "end_date")
+
+_MOST_ERRORS = 50
+"""A request with more unknown words is told of the first ones."""
+
+VALUES_PATH = "/v1/indicators/", "/values"
+BARS_PATH = "/v1/symbols/", "/ohlcv"
+"""How the paths of values and bars begin and end; what they ask for stands between."""
 
 Words = Iterable[tuple[str, str]]
 """The names and values of a query string, as they came."""
@@ -67,16 +74,20 @@ class Plan:
         )
 
 
+def between(path: str, ends: tuple[str, str]) -> str | None:
+    """The name in a path with these ends, still percent-encoded if the path is; None for another path."""
+    start, end = ends
+    if len(path) <= len(start) + len(end) or not (path.startswith(start) and path.endswith(end)):
+        return None
+    return path[len(start) : -len(end)]
+
+
 def plan_values(name: str, asked: Words, form: Form, manifest: Manifest) -> Plan:
     """Reads and checks everything a values request says. Raises InvalidParameters or NotFound."""
     spec = find(name)
     words = _once_each(asked)
     known = [*RESERVED, *(p.name for p in spec.params)]
-    errors = [
-        FieldError(("query", word), unknown_name(word, known, f"a parameter of {spec.name}"))
-        for word in words
-        if word not in known
-    ]
+    errors = _unknown(words, known, f"a parameter of {spec.name}")
     start_date, end_date = _window(words, manifest, errors)
     interval = _choice(words, "interval", Interval.DAY, errors)
     warmup = _choice(words, "warmup", Warmup.FULL, errors)
@@ -114,11 +125,7 @@ def plan_values(name: str, asked: Words, form: Form, manifest: Manifest) -> Plan
 def plan_bars(symbol: str, asked: Words, form: Form, manifest: Manifest) -> Plan:
     """As `plan_values`, of a request for the daily bars of a symbol."""
     words = _once_each(asked)
-    errors = [
-        FieldError(("query", word), unknown_name(word, list(_OF_BARS), "a query parameter of this path"))
-        for word in words
-        if word not in _OF_BARS
-    ]
+    errors = _unknown(words, _OF_BARS, "a query parameter of this path")
     start_date, end_date = _window(words, manifest, errors)
     if errors:
         raise InvalidParameters(errors)
@@ -137,6 +144,12 @@ def plan_bars(symbol: str, asked: Words, form: Form, manifest: Manifest) -> Plan
         data_version=manifest.data_version,
         last_date=info.last_date,
     )
+
+
+def _unknown(words: Mapping[str, str], known: Sequence[str], what: str) -> list[FieldError]:
+    """The first of the words that are not `known`."""
+    unknown = [word for word in words if word not in known]
+    return [FieldError(("query", word), unknown_name(word, list(known), what)) for word in unknown[:_MOST_ERRORS]]
 
 
 def _once_each(asked: Words) -> Mapping[str, str]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from sqlalchemy import Connection, text
 
@@ -66,6 +67,13 @@ class Refund(NamedTuple):
     user_id: int
     series: int
     day: date
+
+
+class Charged(NamedTuple):
+    """The day that paid, and what it has paid with that."""
+
+    day: date
+    used: int
 
 
 class Statement(NamedTuple):
@@ -130,6 +138,15 @@ PREPARE peek (uuid[], date) AS {_PEEK};
 """
 """What a connection needs before the statements of this module."""
 
+# A statement of a connection that broke may still be under way: PostgreSQL does not notice while it waits for a lock.
+_FENCE = """
+SELECT pg_terminate_backend(pid, 2000) FROM pg_locks
+WHERE locktype = 'advisory' AND granted AND objsubid = 2
+  AND classid = ({high})::int4::oid AND objid = ({low})::int4::oid
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
+SELECT pg_advisory_lock({high}, {low});
+"""
+
 _EXECUTE_CHARGE = "EXECUTE charge (%s, %s, %s, %s, %s, %s, %s)"
 _EXECUTE_PEEK = "EXECUTE peek (%s, %s)"
 
@@ -173,13 +190,19 @@ WHERE u.id = :user_id AND (
     {_PER_DAY} IS NULL
     OR CASE WHEN u.last_request_reset >= :today THEN u.requests_today ELSE 0 END + :cost <= {_PER_DAY}
 )
-RETURNING u.last_request_reset
+RETURNING u.last_request_reset AS day, u.requests_today AS used
 """)  # noqa: S608 - made of constants of ours
 
 _REFUND = text("""
 UPDATE users SET requests_today = GREATEST(0, requests_today - :series)
 WHERE id = :user_id AND last_request_reset = :day
 """)
+
+
+def fence(process: str) -> str:
+    """What the connection of a process runs first: it ends the one before, and keeps its place."""
+    high, low = (int.from_bytes(half, signed=True) for half in (UUID(process).bytes[:4], UUID(process).bytes[4:8]))
+    return _FENCE.format(high=high, low=low)
 
 
 def charge(claims: Sequence[Claim], today: date, process: str, number: int) -> Statement:
@@ -231,9 +254,10 @@ def _array(values: Iterable[object]) -> str:
     return "{" + ",".join(map(str, values)) + "}"
 
 
-def charge_whole(connection: Connection, user_id: int, cost: int, today: date) -> date | None:
-    """Charges `cost` series or nothing. Returns the day that paid, None when the limit does not leave so much."""
-    return connection.execute(_CHARGE_WHOLE, {"user_id": user_id, "cost": cost, "today": today}).scalar_one_or_none()
+def charge_whole(connection: Connection, user_id: int, cost: int, today: date) -> Charged | None:
+    """Charges `cost` series or nothing; None when the limit does not leave so much."""
+    row = connection.execute(_CHARGE_WHOLE, {"user_id": user_id, "cost": cost, "today": today}).one_or_none()
+    return None if row is None else Charged(row.day, row.used)
 
 
 def refund(connection: Connection, user_id: int, series: int, day: date) -> None:

@@ -21,15 +21,12 @@ from redis.exceptions import RedisError
 from common.broker import BATCH, VALUES
 from common.dataset import Manifest
 from common.errors import InvalidParameters, KalpiError, NotAllowed, NotFound, Unavailable
-from common.plan import Plan, plan_bars, plan_values
+from common.plan import BARS_PATH, VALUES_PATH, Plan, between, plan_bars, plan_values
 from common.query import Form, IndicatorQuery
 from common.redis import asked_key
 from common.tiers import TIERS, Tier, TierName, name_of_rank
 
 EVERY_SYMBOL = "*"
-
-_VALUES_PATH = "/v1/indicators/", "/values"
-_BARS_PATH = "/v1/symbols/", "/ohlcv"
 
 _MESSAGE = 50
 """Queries of one message: computed in a fraction of a second, so that nobody who waits on the line notices."""
@@ -102,14 +99,15 @@ def _plans(target: str, form: Form, manifest: Manifest) -> list[Plan]:
     """One for each symbol that is meant; at least one."""
     path, _, query_string = target.partition("?")
     words = parse_qsl(query_string, keep_blank_values=True)
-    symbol = _between(path, _BARS_PATH)
+    symbol = between(path, BARS_PATH)
     if symbol is not None:
+        symbol = unquote(symbol)
         every = symbol == EVERY_SYMBOL
         plan = plan_bars(next(iter(manifest.symbols)) if every else symbol, words, form, manifest)
     else:
-        name = path if "/" not in path else _between(path, _VALUES_PATH)
+        name = path if "/" not in path else between(path, VALUES_PATH)
         if name is None:
-            forms = " and ".join("{…}".join(ends) for ends in (_VALUES_PATH, _BARS_PATH))
+            forms = " and ".join("{…}".join(ends) for ends in (VALUES_PATH, BARS_PATH))
             raise InvalidParameters.one("path", f"{path[:80]!r} is no path of values; those are {forms}")
         every = ("symbol", EVERY_SYMBOL) in words
         if every:
@@ -118,13 +116,6 @@ def _plans(target: str, form: Form, manifest: Manifest) -> list[Plan]:
     if not every:
         return [plan]
     return [replace(plan, symbol=info.symbol, last_date=info.last_date) for info in manifest.symbols.values()]
-
-
-def _between(path: str, ends: tuple[str, str]) -> str | None:
-    start, end = ends
-    if not (path.startswith(start) and path.endswith(end)):
-        return None
-    return unquote(path[len(start) : -len(end)])
 
 
 def _why_not_allowed(rank: int, tier: Tier | None) -> str:

@@ -103,6 +103,9 @@ DELETE FROM sessions WHERE LEAST(expires_at, revoked_at) < now() - interval '1 d
 
 _OLD_TOKENS = text("DELETE FROM refresh_tokens WHERE expires_at < now() - interval '1 day'")
 
+# What they charged were days that are over: nobody takes it back any more.
+_OLD_TRIPS = text("DELETE FROM counting_trips WHERE made_at < now() - interval '2 days'")
+
 
 class Sweeper:
     """Rounds of sweeping; between them it remembers which files to remove and when it last tidied."""
@@ -236,6 +239,7 @@ class Sweeper:
         with connection.begin():
             connection.execute(_OLD_SESSIONS)
             connection.execute(_OLD_TOKENS)
+            connection.execute(_OLD_TRIPS)
             needed = {str(row.id): row.result_file for row in connection.execute(_NEEDED, {"ids": folders})}
             versions = set(connection.execute(_VERSIONS).scalars())
         results = self._settings.results_dir

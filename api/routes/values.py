@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from api import metrics
-from api.admission import not_allowed, seconds_left
+from api.admission import POSTGRESQL, not_allowed, seconds_left
 from api.burst import address_of
 from api.health import WORKER_SECONDS
 from api.jobs import submit_query
@@ -53,10 +53,10 @@ async def reply(scope: Scope, receive: Receive) -> Reply:
         question = services.questions.read(scope["path"], scope["query_string"], asked.accept)
         wait = preferred_wait(asked.prefer) if asked.prefer is not None else None
         return await visit.answer(question, wait)
-    except KalpiError:
+    except KalpiError as error:
         # 401 comes before whatever else is wrong, and the limits are told with every error: that costs a look at
-        # PostgreSQL, but no series.
-        if "standing" not in state:
+        # PostgreSQL, but no series. When that is what is away, another look would only be another wait.
+        if "standing" not in state and not (isinstance(error, Unavailable) and error.part == POSTGRESQL):
             with suppress(Unavailable):
                 await visit.look()
         raise
@@ -130,6 +130,9 @@ class _Visit:
         target = question.target(tier)
         mark = _HIT
         answer = services.results.at_hand(target.key)
+        if answer is None and self._asked.held is not None:  # who holds it needs nothing left of the day
+            await self._look_before(question, tier)
+            answer = await services.results.cached(target)
         if answer is None:
             standing = await self._look_before(question, tier)
             with services.admissions.expecting(standing):
@@ -141,11 +144,12 @@ class _Visit:
                     answer = found
             if answer is None:
                 return await self._job(target, standing)
-        shown = answer.chosen(self._asked.codings)
-        if self._asked.held is not None and answer.is_any_of(self._asked.held):
+        unchanged = answer.held(self._asked.held) if self._asked.held is not None else None
+        if unchanged is not None:
             await self._look_before(question, tier)
             services.asked.count(target.asked)
-            return Reply(304, (*shown.marks, mark))
+            return Reply(304, (*unchanged.marks, mark))
+        shown = answer.chosen(self._asked.codings)
         await self._charge(question, tier)
         services.asked.count(target.asked)
         metrics.count_values(hit=mark is _HIT)
@@ -165,10 +169,11 @@ class _Visit:
 
     async def _charge(self, question: Question, tier: Tier) -> None:
         """One series; where the answer depends on the tier, only if that is still `tier`."""
-        rank, ceiling = (tier.rank, tier.rank) if question.by_tier else (question.rank, OUT_OF_REACH)
+        ceiling = tier.rank if question.by_tier else OUT_OF_REACH
+        rank = max(tier.rank, question.rank) if question.by_tier else question.rank
         standing, charged = await self._services.admissions.claim(self._session, rank, ceiling)
         self._state["standing"] = standing
-        if not charged or question.rank > standing.tier.rank:
+        if not charged:
             _confirm(standing.tier, question, tier)
             raise QuotaExceeded(seconds_left(standing, self._services.clock()))
 
@@ -201,12 +206,14 @@ class _Visit:
         answer = await results.land(flight, max(0.0, wait - WORKER_SECONDS), gone)
         if answer is not None or gone.done():
             return answer
-        parts, answer = await asyncio.gather(
-            self._services.health.look(), results.land(flight, min(wait, WORKER_SECONDS), gone)
-        )
-        if answer is None and parts["worker"] != "ok":
-            raise Unavailable("worker")
-        return answer
+        looking = asyncio.create_task(self._services.health.look())
+        try:
+            answer = await results.land(flight, min(wait, WORKER_SECONDS), gone)
+            if answer is None and not gone.done() and (await looking)["worker"] != "ok":
+                raise Unavailable("worker")
+            return answer
+        finally:
+            looking.cancel()
 
     async def _job(self, target: Target, standing: Standing) -> Reply:
         """A durable job for what took too long; it is charged as it is recorded."""

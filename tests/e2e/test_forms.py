@@ -9,7 +9,9 @@ import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import redis
 
+from common.redis import VALUES_DONE
 from common.tiers import TIERS, TierName
 from tests.stack import Account, Stack, run_kalpi
 
@@ -175,3 +177,58 @@ def test_other_methods_are_refused_where_values_are(premium: httpx.Client) -> No
         headed = premium.head(path, params={"symbol": "SYN001"} if "values" in path else {})
         assert (headed.status_code, headed.content) == (200, b"")
         assert int(headed.headers["content-length"]) > 0
+
+
+def test_what_a_higher_tier_left_in_memory_costs_a_lower_one_nothing(
+    stack: Stack, accounts: dict[str, Account]
+) -> None:
+    with stack.client(accounts["free"]) as free, stack.client(accounts["pro"]) as pro:
+        start = free.get("/v1/me").json()["allowed"]["start_date"]
+        assert pro.get(f"/v1/indicators/rsi/values?symbol=SYN009&start_date={start}").status_code == 200
+        before = _used(free)
+        refused = [free.get("/v1/indicators/rsi/values?symbol=SYN009") for _ in range(3)]
+        assert [(r.status_code, r.json()["required_tier"]) for r in refused] == [(403, "pro")] * 3
+        assert _used(free) == before
+
+
+def test_a_copy_that_is_current_needs_nothing_left_of_the_day(stack: Stack) -> None:
+    with stack.client(stack.create_user("free")) as client:
+        path = "/v1/indicators/ema/values?symbol=SYN010&period=9"
+        answers = [client.get(path) for _ in range(51)]
+        assert [a.status_code for a in answers] == [200] * 50 + [429]
+        unchanged = client.get(path, headers={"If-None-Match": answers[0].headers["etag"]})
+        assert (unchanged.status_code, unchanged.headers["x-ratelimit-remaining"]) == (304, "0")
+        # Nor does it matter in which coding the caller has it.
+        plain = client.get(path, headers={"If-None-Match": answers[0].headers["etag"], "Accept-Encoding": "identity"})
+        assert (plain.status_code, plain.headers["etag"]) == (304, answers[0].headers["etag"])
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "status"),
+    [
+        ("x" * 20_000, {}, 414),
+        ("", {"Accept-Encoding": "a," * 5_000}, 431),
+        ("", {"Prefer": "x" * 10_000}, 431),
+        ("", {f"x-{number}": "1" for number in range(200)}, 431),
+    ],
+)
+def test_requests_larger_than_any_honest_one_are_refused(
+    stack: Stack, query: str, headers: dict[str, str], status: int
+) -> None:
+    with stack.client() as client:
+        for path in ("/v1/indicators/sma/values", "/v1/me"):
+            answer = client.get(f"{path}?{query}", headers=headers)
+            assert answer.status_code == status
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["status"] == status
+
+
+def test_news_that_nobody_understands_do_no_harm(stack: Stack, premium: httpx.Client) -> None:
+    with redis.Redis.from_url(stack.up["cache_url"]) as cache:
+        [(_, listening)] = cache.pubsub_numsub(VALUES_DONE)
+        for nonsense in (b"{", b"{}", b"[]", b'{"done":[],"failed":{"x":3}}'):
+            cache.publish(VALUES_DONE, nonsense)
+        assert premium.get("/v1/indicators/sma/values?symbol=SYN011&period=199").status_code == 200
+        while cache.pubsub_numsub(VALUES_DONE) != [(VALUES_DONE.encode(), listening)]:
+            pass  # it listens again
+    assert premium.get("/v1/indicators/sma/values?symbol=SYN011&period=198").status_code == 200

@@ -105,10 +105,10 @@ class Desk:
         rows = next(iter(manifest.symbols.values())).rows
         job_id = uuid4()
         with self.engine.begin() as connection:
-            day = charge_whole(connection, self.user_id, request.cost, TODAY)
-            assert day is not None
+            charged = charge_whole(connection, self.user_id, request.cost, TODAY)
+            assert charged is not None
             draft = make_draft(request, manifest, rows * len(request.columns) * parts_of)
-            record_job(connection, job_id, draft, self.user_id, day)
+            record_job(connection, job_id, draft, self.user_id, charged.day)
         return str(job_id)
 
     def job(self, job_id: str) -> Row[Any]:

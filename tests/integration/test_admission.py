@@ -18,9 +18,9 @@ from common.accounts import create_user, set_tier
 from common.db.session import counting_arguments, make_engine
 from common.db.tables import sessions, users
 from common.errors import QuotaExceeded, Unauthenticated, Unavailable
-from common.quota import PREPARE
+from common.quota import PREPARE, Standing
 from common.tiers import OUT_OF_REACH, TIERS, TierName
-from tests.wire import wire_to
+from tests.wire import Loss, wire_to
 
 NOW = datetime(2031, 5, 6, 12, tzinfo=UTC)
 
@@ -178,6 +178,58 @@ def test_a_charge_whose_reply_is_lost_is_counted_once(database: str) -> None:
 
     assert asyncio.run(scenario()) == 30
     assert _counts(database) == {"ada": 10, "eve": 20}
+
+
+def test_a_charge_that_is_still_under_way_on_a_broken_connection_is_counted_once(database: str) -> None:
+    [ada] = _sign_in(database, "ada", TierName.FREE)
+
+    async def scenario() -> int:
+        charged = 0
+        async with wire_to(database) as wire, _admissions(wire.url(database)) as admissions:
+            await admissions.standing(ada)
+            for _ in range(4):
+                with _users_locked(database):  # PostgreSQL does not notice meanwhile that nobody is there any more
+                    claim = asyncio.create_task(admissions.claim(ada, 0))
+                    await asyncio.to_thread(_until_blocked, database)
+                    wire.cut()
+                charged += (await claim).charged
+        return charged
+
+    assert asyncio.run(scenario()) == 4
+    assert _counts(database) == {"ada": 4}
+
+
+def test_a_charge_is_taken_back_though_nobody_asks_again(database: str) -> None:
+    [ada] = _sign_in(database, "ada", TierName.FREE)
+
+    async def scenario() -> None:
+        async with wire_to(database) as wire, _admissions(wire.url(database)) as admissions:
+            await admissions.standing(ada)
+            lost = [wire.lose(Loss(b"EXECUTE charge")) for _ in range(2)]
+            with pytest.raises(Unavailable):
+                await admissions.claim(ada, 0)
+            assert all(each.is_set() for each in lost)
+            await admissions.settled()
+
+    asyncio.run(scenario())
+    assert _counts(database) == {"ada": 0}
+
+
+def test_who_only_looks_sees_what_another_session_pays_at_that_moment(database: str) -> None:
+    looks, pays = _sign_in(database, "ada", TierName.FREE, 2)
+
+    async def scenario() -> list[int]:
+        async with _admissions(database) as admissions:
+            seen = await asyncio.gather(
+                admissions.standing(looks),
+                admissions.claim(pays, 0),
+                admissions.standing(looks),
+                admissions.claim(pays, 0),
+                admissions.standing(looks),
+            )
+            return [each.used if isinstance(each, Standing) else each.standing.used for each in seen]
+
+    assert asyncio.run(scenario()) == [0, 1, 1, 2, 2]
 
 
 def test_a_refund_whose_reply_is_lost_is_made_once(database: str) -> None:

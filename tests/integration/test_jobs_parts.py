@@ -88,9 +88,9 @@ def submit_bars(desk: Desk, *, symbols: int, form: TableFormat = TableFormat.CSV
     request = replace(make_request(manifest, symbols, (), form), include_ohlcv=True)
     job_id = uuid4()
     with desk.engine.begin() as connection:
-        day = charge_whole(connection, desk.user_id, request.cost, TODAY)
-        assert day is not None
-        record_job(connection, job_id, make_draft(request, manifest, 1), desk.user_id, day)
+        charged = charge_whole(connection, desk.user_id, request.cost, TODAY)
+        assert charged is not None
+        record_job(connection, job_id, make_draft(request, manifest, 1), desk.user_id, charged.day)
     return str(job_id)
 
 

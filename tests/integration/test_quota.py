@@ -174,9 +174,9 @@ def test_a_job_is_charged_whole_or_not_at_all(engine: Engine) -> None:
     user_id = _charge(engine, Claim(session, 0, 20))[session].user_id
     with engine.begin() as connection:
         assert quota.charge_whole(connection, user_id, 31, TODAY) is None
-        assert quota.charge_whole(connection, user_id, 30, TODAY) == TODAY
+        assert quota.charge_whole(connection, user_id, 30, TODAY) == (TODAY, 50)
         assert quota.charge_whole(connection, user_id, 1, TODAY) is None
-        assert quota.charge_whole(connection, user_id, 50, TOMORROW) == TOMORROW
+        assert quota.charge_whole(connection, user_id, 50, TOMORROW) == (TOMORROW, 50)
     assert _used(engine, session, TOMORROW) == 50
 
 
