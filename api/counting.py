@@ -13,13 +13,18 @@ from uuid import uuid4
 
 import psycopg2
 import structlog
-from psycopg2 import extensions
+from psycopg2 import errors, extensions
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 writes it small
 
 from common.errors import Unavailable
 from common.quota import Statement, fence
 
 log = structlog.get_logger()
+
+_LOOK_SECONDS = 0.5
+
+_GOING_DOWN = (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow)
+"""The last words of a connection that is about to end."""
 
 Rows = Sequence[Sequence[Any]]
 
@@ -45,6 +50,7 @@ class CountingConnection:
         self._descriptor = -1
         self._reply: asyncio.Future[Rows] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._next_look: asyncio.TimerHandle | None = None
 
     async def execute(self, statement: Statement) -> Rows:
         """The rows of one statement.
@@ -78,6 +84,18 @@ class CountingConnection:
         self._cursor = connection.cursor()
         self._descriptor = connection.fileno()
         self._loop.add_reader(self._descriptor, self._readable)
+        self._next_look = self._loop.call_later(_LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        """Goes on though nobody says there is something to read.
+
+        When a connection is reset, uvloop calls the reader once and never again. If the server's last words are read by
+        that, the end behind them would go unnoticed.
+        """
+        assert self._loop is not None  # noqa: S101
+        self._next_look = self._loop.call_later(_LOOK_SECONDS, self._look)
+        if self._reply is not None and not self._reply.done():
+            self._readable()
 
     def _readable(self) -> None:
         try:
@@ -104,11 +122,11 @@ class CountingConnection:
     def _fail(self, error: psycopg2.Error) -> None:
         """Tells who waits. What PostgreSQL refused was not carried out; a connection that went away says nothing."""
         outcome: Exception = error
-        if self._connection is not None and self._connection.closed:
+        if self._connection is not None and (self._connection.closed or isinstance(error, _GOING_DOWN)):
             self.close()
             log.warning("counting_connection_lost", error=str(error).partition("\n")[0])
             outcome = StatementLost()
-        elif isinstance(error, psycopg2.OperationalError):  # cancelled by its time-out, out of memory, shutting down
+        elif isinstance(error, psycopg2.OperationalError):  # cancelled by its time-out, out of memory
             outcome = Unavailable("postgresql")
         outcome.__cause__ = error
         if self._reply is not None and not self._reply.done():
@@ -117,6 +135,8 @@ class CountingConnection:
     def close(self) -> None:
         if self._connection is None:
             return
+        if self._next_look is not None:
+            self._next_look.cancel()
         if self._loop is not None and self._descriptor >= 0:
             self._loop.remove_reader(self._descriptor)
             self._loop.remove_writer(self._descriptor)

@@ -54,6 +54,10 @@ class MicroBatcher(Generic[Item, Result]):
         alarm = loop.call_later(patience, _give_up, future, self._name)
         try:
             return await future
+        except asyncio.CancelledError:  # perhaps in the very turn in which the result came
+            if not future.cancelled() and future.exception() is None and self._abandoned is not None:
+                self._abandoned(item, future.result())
+            raise
         finally:
             alarm.cancel()
 

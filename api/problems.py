@@ -1,6 +1,8 @@
 """Errors as `application/problem+json` (RFC 9457)."""
 
 from collections.abc import Mapping
+from math import inf
+from time import monotonic
 
 import orjson
 import structlog
@@ -94,12 +96,23 @@ def respond(request: Request, error: KalpiError) -> Response:  # noqa: C901, PLR
         case NotAcceptable():
             return problem(request, 406, str(error))
         case Unavailable():
-            log.warning("part_unavailable", part=error.part, path=request.url.path)
+            _tell_of(error)
             return _unavailable(request, error.retry_after)
         case DataError():
             log.error("market_data_unavailable", reason=str(error))
             return _unavailable(request, 5)
     raise error
+
+
+_told: dict[str, float] = {}
+
+
+def _tell_of(error: Unavailable) -> None:
+    """In the log, once a second for each part: during an outage every request fails."""
+    now = monotonic()
+    if now - _told.get(error.part, -inf) >= 1:
+        _told[error.part] = now
+        log.warning("part_unavailable", part=error.part)
 
 
 def _unavailable(request: Request, retry_after: int) -> Response:

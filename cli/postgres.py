@@ -36,6 +36,7 @@ _SETTINGS = {
     "jit": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
+    "wal_writer_delay": "50ms",  # counts that a crash may forget wait for three of these at most
     "timezone": "UTC",
     "log_timezone": "UTC",
     **LOG_WITHOUT_VALUES,

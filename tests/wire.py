@@ -1,11 +1,17 @@
 """A TCP wire to a server that a test can cut, at the moment it chooses."""
 
 import asyncio
+import os
+import socket
+import struct
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
+
+_NOTICE = b"SWARNING\0VWARNING\0C57P02\0Mterminating connection because of unexpected SIGQUIT signal\0\0"
+_LAST_WORDS = b"N" + struct.pack("!i", 4 + len(_NOTICE)) + _NOTICE
 
 
 @asynccontextmanager
@@ -27,12 +33,14 @@ class Loss:
     """What goes lost when the wire is cut: the first request that contains `words`, or the reply to it.
 
     A request that is not lost is carried out at the other end. `early` cuts as soon as it has been sent on, so that it
-    may still be under way there when the client hears of the cut.
+    may still be under way there when the client hears of the cut. With `reset` the client hears of it as from a server
+    that died with a request unread.
     """
 
     words: bytes = b""
     request: bool = False
     early: bool = False
+    reset: bool = False
 
 
 class Wire:
@@ -104,6 +112,8 @@ class Wire:
                 loss = None
                 if self._losses and self._losses[0][0].words in data:
                     loss, happened = self._losses.popleft()
+                    if loss.reset:
+                        _die(back)
                     if loss.request:
                         happened.set()
                         break
@@ -128,4 +138,17 @@ class Wire:
                     break
                 writer.write(data)
                 await writer.drain()
-            writer.transport.abort()
+        writer.transport.abort()
+
+
+def _die(writer: asyncio.StreamWriter) -> None:
+    """Ends a connection to a client of PostgreSQL as a server does that is made to quit: last words, then a reset.
+
+    Both at once, so that the client finds the one before the other whenever it looks.
+    """
+    connection = writer.get_extra_info("socket")
+    os.write(connection.fileno(), _LAST_WORDS)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    stand_in, other = socket.socketpair()  # what the transport closes in its own time
+    with stand_in, other:
+        os.dup2(stand_in.fileno(), connection.fileno())
