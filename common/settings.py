@@ -70,8 +70,8 @@ class Settings(BaseSettings):
     # --- bursts
     free_per_second: Rate = Field(200, description="Requests a second of a free user; 0 for no bound.")
     pro_per_second: Rate = Field(1000, description="Requests a second of a pro user; 0 for no bound.")
-    premium_per_second: Rate = Field(5000, description="Requests a second of a premium user; 0 for no bound.")
-    address_per_second: Rate = Field(10000, description="Requests a second of one address; 0 for no bound.")
+    premium_per_second: Rate = Field(20000, description="Requests a second of a premium user; 0 for no bound.")
+    address_per_second: Rate = Field(50000, description="Requests a second of one address; 0 for no bound.")
     burst_seconds: Seconds = Field(
         10, description="So many seconds' worth of requests may come at once after as long a pause."
     )

@@ -223,7 +223,8 @@ def test_what_is_not_there_and_what_is_wrong(client: httpx.Client) -> None:
     assert answer.json()["did_you_mean"]
     answer = client.post("/v1/jobs", json=BODY | {"format": "xlsx"})
     assert answer.status_code == 422
-    assert answer.json()["errors"] == [{"loc": ["body", "format"], "msg": "'xlsx' is not one of parquet, csv, json"}]
+    formats = "parquet, csv, json, arrow"
+    assert answer.json()["errors"] == [{"loc": ["body", "format"], "msg": f"'xlsx' is not one of {formats}"}]
     answer = client.post("/v1/jobs", json=BODY, params={"validate": "true"})
     assert "did you mean 'validate_only'" in answer.json()["errors"][0]["msg"]
     answer = client.post("/v1/jobs", content=b"[" + b" " * 2**20 + b"]")
