@@ -15,7 +15,7 @@ from api import document, problems
 from api.access_log import AccessLog
 from api.admission import Admissions
 from api.asked import Asked
-from api.burst import Bursts, Limits, shared_buckets
+from api.burst import Bursts, Limits
 from api.counting import CountingConnection, connector
 from api.database import Database
 from api.document import PROBLEMS
@@ -29,6 +29,7 @@ from api.results import Results
 from api.routes import auth, catalogue, jobs, me, operations
 from api.security import AccessTokens, utc_now
 from api.state import Services
+from api.token_buckets import shared_buckets
 from common.broker import make_celery
 from common.dataset import ManifestFile
 from common.db.session import counting_arguments, make_engine

@@ -15,7 +15,8 @@ import pytest
 import redis
 from redis.asyncio import Redis
 
-from api.burst import Bursts, Limit, Limits, shared_buckets
+from api.burst import Bursts, Limits
+from api.token_buckets import Limit, shared_buckets
 from cli.processes import Child, Children
 from cli.redis_server import start_redis
 from common.errors import TooManyRequests

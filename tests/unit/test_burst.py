@@ -2,65 +2,22 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api import burst
-from api.burst import Ask, Bursts, Grant, Limit, Limits, Need, address_of
+from api.burst import Bursts, Limits, address_of
+from api.token_buckets import Limit
 from common.errors import TooManyRequests
 from common.redis import address_burst_key, user_burst_key
 from common.settings import Settings
+from tests.oracles.token_buckets import Clock, Redis
 
 HOME = "198.51.100.7"
 SLACK = 1e-3  # of a token
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Redis:
-    """Stands for it: buckets by the textbook, which may be away."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self.away = False
-        self.trips: list[dict[str, int]] = []  # what each was granted
-        self.gate: asyncio.Event | None = None
-        self._held: dict[str, tuple[float, float]] = {}
-
-    def held(self, key: str, limit: Limit) -> float:
-        tokens, at = self._held.get(key, (limit.capacity, 0.0))
-        return min(limit.capacity, tokens + (self.clock.now - at) * limit.rate)
-
-    async def take(self, asks: Sequence[Ask], needs: Sequence[Need]) -> Sequence[Grant]:
-        trip: dict[str, int] = {}
-        self.trips.append(trip)
-        if self.gate is not None:
-            await self.gate.wait()
-        if self.away:
-            raise ConnectionError
-        held = [int(self.held(ask.key, ask.limit) + 1e-6) for ask in asks]
-        used = [0] * len(asks)
-        for need in needs:
-            for _ in range(need.requests):
-                if all(asks[n].hand + held[n] > used[n] for n in need.places):
-                    for n in need.places:
-                        used[n] += 1
-        grants = []
-        for ask, most, spent in zip(asks, held, used, strict=True):
-            granted = trip[ask.key] = max(0, min(most, spent - ask.hand + ask.ahead))
-            left = self.held(ask.key, ask.limit) - granted
-            self._held[ask.key] = (left, self.clock.now)
-            grants.append(Grant(granted, (ask.limit.capacity - left) / ask.limit.rate))
-        return grants
 
 
 def _limit(rate: float, seconds: float = 10) -> Limit:
@@ -424,7 +381,6 @@ def test_limits_are_the_settings() -> None:
         Settings(free_per_second=2, pro_per_second=0, premium_per_second=0.01, address_per_second=50, burst_seconds=3)
     )
     assert limits == Limits((Limit(2, 6), None, Limit(0.01, 1)), Limit(50, 150))
-    assert [limit.ahead for limit in (Limit(2, 6), Limit(200, 2000), Limit(200, 4))] == [0, 10, 4]
 
 
 @pytest.mark.parametrize(
