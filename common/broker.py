@@ -19,8 +19,8 @@ BATCH = "batch"
 """Parts of jobs."""
 
 VALUES = "kalpi.values"
-"""values(queries: [IndicatorQuery.to_message()], data_version, reply_to=None): compute, send to the channel `reply_to`,
-put into the cache."""
+"""values(queries: [IndicatorQuery.to_message()] or that as JSON, data_version, reply_to=None): compute, send to the
+channel `reply_to`, put into the cache."""
 
 PROBE = "kalpi.probe"
 """probe(nonce): show that messages are consumed."""

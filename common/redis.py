@@ -59,6 +59,7 @@ def _options(timeout: float) -> dict[str, Any]:
         "socket_connect_timeout": timeout,
         "socket_keepalive": True,
         "health_check_interval": 15,
+        "protocol": 2,  # in 3, redis-py writes out every published message for a debug log that nobody reads
     }
 
 

@@ -4,6 +4,7 @@ import calendar
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 
 
 class TierName(StrEnum):
@@ -23,9 +24,14 @@ class Tier:
 
     def window_start(self, as_of: date) -> date:
         """First day this tier may see of a data set that ends at `as_of`."""
-        years, month0 = divmod(as_of.year * 12 + as_of.month - 1 - self.months, 12)
-        last_day = calendar.monthrange(years, month0 + 1)[1]
-        return date(years, month0 + 1, min(as_of.day, last_day))
+        return _months_before(as_of, self.months)
+
+
+@lru_cache(maxsize=64)
+def _months_before(day: date, months: int) -> date:
+    years, month0 = divmod(day.year * 12 + day.month - 1 - months, 12)
+    last_day = calendar.monthrange(years, month0 + 1)[1]
+    return date(years, month0 + 1, min(day.day, last_day))
 
 
 TIERS: dict[TierName, Tier] = {

@@ -41,11 +41,11 @@ def contained(body: Callable[P, None]) -> Callable[P, None]:
 @app.task(name=VALUES, bind=True, **_INTERACTIVE_LIMITS)
 @contained
 def answer_values(
-    self: Task, queries: Sequence[Mapping[str, Any]], data_version: str, reply_to: str | None = None
+    self: Task, queries: str | Sequence[Mapping[str, Any]], data_version: str, reply_to: str | None = None
 ) -> None:
     values.answer(
         process.resources(),
-        queries,
+        orjson.loads(queries) if isinstance(queries, str) else queries,
         data_version,
         task_id=self.request.id,
         redelivered=bool(self.request.delivery_info.get("redelivered")),
