@@ -89,7 +89,7 @@ def test_the_api_holds_no_numerics_and_stays_small(stack: Stack, premium: httpx.
     process = psutil.Process(stack.pid("api"))
     loaded = [m.path for m in process.memory_maps() if any(f"/{name}" in m.path for name in NUMERICS)]
     assert loaded == []
-    assert process.memory_info().rss < 120 * 2**20
+    assert process.memory_info().rss < 150 * 10**6
 
 
 def test_flower_wants_its_login_and_shows_tasks_under_readable_names(stack: Stack, premium: httpx.Client) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from sqlalchemy import Engine, create_engine
 
 from common.settings import Settings
@@ -48,3 +49,10 @@ def resources(settings: Settings) -> Iterator[Resources]:
     made.engine.dispose()
     made.cache.close()
     made.celery.close()
+
+
+@pytest.fixture
+def cache(settings: Settings) -> Iterator[redis.Redis]:
+    """Also the broker."""
+    with redis.Redis.from_url(settings.cache) as client:
+        yield client

@@ -297,8 +297,8 @@ def test_redis_policies() -> None:
 def test_postgresql_logs_no_values() -> None:
     first, *options = compose()["services"]["postgres"]["command"]
     assert first == "postgres"
-    assert options[::2] == ["-c"] * len(LOG_WITHOUT_VALUES)
-    assert options[1::2] == [f"{name}={value}" for name, value in LOG_WITHOUT_VALUES.items()]
+    assert set(options[::2]) == {"-c"}
+    assert {f"{name}={value}" for name, value in LOG_WITHOUT_VALUES.items()} < set(options[1::2])
 
 
 def test_workers_can_be_scaled() -> None:

@@ -34,7 +34,8 @@ def _signed(algorithm: str = "HS256", key: str = KEY, **changes: object) -> str:
 
 def test_what_is_issued_is_read(tokens: AccessTokens) -> None:
     read = tokens.read(f"bearer {tokens.issue(7, SESSION, NOW)}", NOW)
-    assert (read.user_id, read.session_id, read.expires_at) == (7, SESSION, (NOW + timedelta(minutes=30)).timestamp())
+    ends = (NOW + timedelta(minutes=30)).timestamp()
+    assert (read.user_id, read.session_id, read.expires_at) == (7, str(SESSION), ends)
 
 
 def test_a_token_is_good_until_its_last_moment_and_no_longer(tokens: AccessTokens) -> None:
