@@ -5,9 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import redis.asyncio
 import structlog
-from redis.exceptions import RedisError
 
-from common.redis import asked_key
+from common.redis import REDIS_AWAY, asked_key
 
 log = structlog.get_logger()
 
@@ -84,7 +83,7 @@ class Asked:
             if self._flushes % _TRIM_EVERY == 0:
                 for day in (today, today - timedelta(days=1)):
                     await self._cache.zremrangebyrank(asked_key(day), 0, -_KEPT - 1)
-        except (RedisError, OSError) as error:
+        except REDIS_AWAY as error:
             log.warning("asked_not_recorded", error=type(error).__name__, questions=len(waiting))
             self._take_back(dict(waiting))
 

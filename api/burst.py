@@ -15,13 +15,12 @@ from math import ceil, inf
 from time import monotonic
 
 import structlog
-from redis.exceptions import RedisError
 from starlette.types import Scope
 
 from api.microbatch import MicroBatcher
 from api.token_buckets import LEASE_SECONDS, Ask, Bucket, Grant, Limit, Need, Take
 from common.errors import TooManyRequests, Unavailable
-from common.redis import address_burst_key, user_burst_key
+from common.redis import REDIS_AWAY, address_burst_key, user_burst_key
 from common.settings import Settings
 from common.tiers import TIERS, TierName
 
@@ -222,7 +221,7 @@ class Bursts:
         try:
             async with asyncio.timeout(self._patience):
                 grants = await self._take(asks, needs)
-        except (RedisError, OSError) as error:  # TimeoutError is an OSError
+        except REDIS_AWAY as error:  # TimeoutError is an OSError
             raise Unavailable("redis") from error
         if self._alone:
             self._alone, self._ask_at = False, -inf

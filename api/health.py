@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import orjson
 import redis.asyncio
-from redis.exceptions import RedisError
 from sqlalchemy import text
 
 from api.admission import Admissions
@@ -16,7 +15,7 @@ from api.publisher import Publisher
 from common.broker import PROBE
 from common.dataset import ManifestFile
 from common.errors import DataError, KalpiError
-from common.redis import probe_key
+from common.redis import REDIS_AWAY, probe_key
 
 WORKER_SECONDS = 5
 _FRESH_SECONDS = 1.0
@@ -84,6 +83,6 @@ class Health:
 async def _state(look: Callable[[], Awaitable[None]]) -> str:
     try:
         await asyncio.wait_for(look(), WORKER_SECONDS + 1)
-    except (KalpiError, RedisError, OSError, TimeoutError) as error:
+    except (KalpiError, *REDIS_AWAY, TimeoutError) as error:
         return str(error) or type(error).__name__
     return "ok"

@@ -16,7 +16,6 @@ from uuid import uuid4
 import orjson
 import redis.asyncio
 import structlog
-from redis.exceptions import RedisError
 
 from api.local_cache import LocalCache
 from api.microbatch import MicroBatcher
@@ -26,7 +25,7 @@ from api.representations import Representations, represent
 from common.answer import Answer, Failure, read_letter, unpack
 from common.broker import VALUES
 from common.errors import FieldError, InvalidParameters, KalpiError, Unavailable
-from common.redis import VALUES_DONE, flight_key, reply_channel
+from common.redis import REDIS_AWAY, VALUES_DONE, flight_key, reply_channel
 
 log = structlog.get_logger()
 
@@ -155,7 +154,7 @@ class Results:
         keys = [key for target in targets for key in (target.key, flight_key(target.key))]
         try:
             replies = await self._script(keys, [_LEASE_SECONDS])
-        except (RedisError, OSError) as error:
+        except REDIS_AWAY as error:
             raise Unavailable("redis") from error
         found: list[Answer | Flight] = []
         for target, reply in zip(targets, replies, strict=True):
@@ -174,7 +173,7 @@ class Results:
     async def _get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
         try:
             return cast(Sequence[bytes | None], await self._cache.mget(keys))
-        except (RedisError, OSError) as error:
+        except REDIS_AWAY as error:
             raise Unavailable("redis") from error
 
     async def _ship(self) -> None:
@@ -212,7 +211,7 @@ class Results:
                             await self._hear(orjson.loads(message["data"]))
                         else:
                             self._open_letter(message["data"])
-            except (RedisError, OSError, Unavailable) as error:
+            except (*REDIS_AWAY, Unavailable) as error:
                 log.warning("values_channel_lost", error=type(error).__name__)
             except Exception:  # this loop must not end
                 log.exception("values_channel_lost")

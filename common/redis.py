@@ -8,6 +8,11 @@ import redis.asyncio
 import redis.asyncio.retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+REDIS_AWAY = (RedisError, OSError, RuntimeError)
+"""What the client for the event loop raises when Redis is away. uvloop's word for a connection that closed between two
+lines is RuntimeError."""
 
 VALUES_DONE = "kalpi:values:done"
 """Channel on the cache Redis: a worker says which cache keys it has written or failed at (`ValuesDone`)."""
