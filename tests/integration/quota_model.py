@@ -38,7 +38,7 @@ from tests.wire import Loss, Wire, wire_to
 
 T = TypeVar("T")
 
-EXAMPLES = 40 * int(os.environ.get("TEST_ROUNDS", "1"))
+EXAMPLES = 20 * int(os.environ.get("TEST_ROUNDS", "1"))
 STEPS = 40
 START = datetime(2031, 5, 6, 12, tzinfo=UTC)
 PATIENCE = 5.0

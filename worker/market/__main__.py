@@ -1,5 +1,7 @@
 """`kalpi data`: what is served, and where it comes from."""
 
+import os
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -244,4 +246,10 @@ def _leave(reason: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SystemExit as end:
+        # At once: a thread of pyarrow that still reads ahead would bring an orderly end down.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else 0)
