@@ -78,7 +78,7 @@ class Questions:
         if question is not None and question.manifest is manifest:
             self._read.move_to_end(words)
             return question
-        address = f"{quote(path)}?{query_string.decode('latin-1')}"
+        address = f"{quote(path)}?{query_string.decode('latin-1')}".removesuffix("?")
         question = Question(_plan(path, query_string, accept, manifest), address, manifest)
         if len(address) + len(accept or b"") <= _LONGEST:
             self._read[words] = question

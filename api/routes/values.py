@@ -82,9 +82,9 @@ def _asked(scope: Scope) -> _Asked:
         elif name == b"accept-encoding":
             encoding = value if encoding is None else b"%b,%b" % (encoding, value)
         elif name == b"if-none-match":
-            held = value.decode("latin-1")
+            held = value.decode("latin-1") if held is None else f"{held},{value.decode('latin-1')}"
         elif name == b"prefer":
-            prefer = value.decode("latin-1")
+            prefer = value.decode("latin-1") if prefer is None else f"{prefer},{value.decode('latin-1')}"
     return _Asked(authorization, accept, codings_for(encoding), held, prefer)
 
 
