@@ -198,7 +198,11 @@ def test_a_copy_that_is_current_needs_nothing_left_of_the_day(stack: Stack) -> N
         assert [a.status_code for a in answers] == [200] * 50 + [429]
         unchanged = client.get(path, headers={"If-None-Match": answers[0].headers["etag"]})
         assert (unchanged.status_code, unchanged.headers["x-ratelimit-remaining"]) == (304, "0")
-        several = [("If-None-Match", '"another"'), ("If-None-Match", answers[0].headers["etag"]), ("If-None-Match", "x")]
+        several = [
+            ("If-None-Match", '"another"'),
+            ("If-None-Match", answers[0].headers["etag"]),
+            ("If-None-Match", "x"),
+        ]
         assert client.get(path, headers=several).status_code == 304
         # Nor does it matter in which coding the caller has it.
         plain = client.get(path, headers={"If-None-Match": answers[0].headers["etag"], "Accept-Encoding": "identity"})
