@@ -334,7 +334,7 @@ def test_no_interleaving_of_processes_gets_more_than_the_buckets_held(
     async def scenario() -> None:
         clock = Clock()
         redis = Redis(clock)
-        processes = [Bursts(redis.take, _limits(user, address), clock) for _ in range(3)]
+        processes = [Bursts(redis.take, _limits(user, address), clock, patience=20) for _ in range(3)]
         allowed = Counter[int]()
         began = clock.now
         for later, process, user_id, count in steps:
@@ -363,7 +363,7 @@ def test_without_leases_every_answer_is_the_textbooks(
         clock = Clock()
         redis = Redis(clock)
         redis.away = away
-        processes = [Bursts(redis.take, _limits(limit), clock) for _ in range(1 if away else 3)]
+        processes = [Bursts(redis.take, _limits(limit), clock, patience=20) for _ in range(1 if away else 3)]
         held = limit.capacity
         for later, process, count in steps:
             clock.now += later

@@ -22,11 +22,10 @@ from common.answer import unpack
 from common.catalogue import CATALOGUE
 from common.query import BARS, Form, IndicatorQuery, Interval
 from common.version import ENGINE_VERSION
+from tests.unit.encode_kit import AWKWARD
 from worker import compression
 from worker.compute import BarsFrame, Frame, ValuesFrame
 from worker.encode import encode_values, pack_values
-
-AWKWARD = [0.1, 1 / 3, -0.0, 12.0, 1e22, 1e-7, 5e-324, 1.7976931348623157e308, 123456789.12345679, math.nan]
 
 
 def frame(values: Sequence[float], form: Form, indicator: str = "sma", bars: bool = False) -> ValuesFrame:

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from common.jobs import TableFormat
+from tests.unit.encode_kit import AWKWARD
 from worker.encode import encode_table, read_part, write_part
 
-AWKWARD = [0.1, 1 / 3, -0.0, 12.0, 1e22, 1e-7, 5e-324, 1.7976931348623157e308, 123456789.12345679, math.nan]
 SYMBOLS = ["BAJAJ-AUTO", "M&M", 'a"b,c', "],[", "50%s", "é"]
 
 
