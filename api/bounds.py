@@ -21,6 +21,3 @@ MAX_SYMBOLS = 5_000
 
 MAX_SERIES = 200
 """Of a job, per symbol."""
-
-MAX_CELLS = 200_000_000
-"""Rows × columns of a job's result."""

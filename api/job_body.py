@@ -11,16 +11,20 @@ from typing import Any, TypeVar
 
 import orjson
 
-from api.bounds import MAX_CELLS, MAX_ERRORS, MAX_SERIES, MAX_SYMBOLS
+from api.bounds import MAX_ERRORS, MAX_SERIES, MAX_SYMBOLS
+from api.job_bounds import JobBounds
 from common.catalogue import chain, find
 from common.catalogue.spec import IndicatorSpec, ParamValue, shown_value, unknown_name
-from common.dataset import Manifest, SymbolInfo
+from common.dataset import Manifest
 from common.errors import FieldError, InvalidParameters, NotFound
-from common.jobs import JobRequest, Series, TableFormat
+from common.jobs import XLSX_COLUMNS, XLSX_ROWS, JobRequest, Series, TableFormat
 from common.query import Interval, Warmup, read_date
 from common.tiers import TIERS, Tier, rank_for_date
+from common.webhooks import check_url
 
-_FIELDS = ("symbols", "indicators", "start_date", "end_date", "interval", "warmup", "include_ohlcv", "format")
+_FIELDS = (
+    "symbols", "indicators", "start_date", "end_date", "interval", "warmup", "include_ohlcv", "format", "webhook_url",
+)  # fmt: skip
 _INDICATOR_FIELDS = ("name", "params", "as")
 _LABEL = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -35,6 +39,7 @@ class JobPlan:
     request: JobRequest
     rank: int
     rows: int
+    webhook_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class _Faults:
             raise self._missing
 
 
-def read_job(body: bytes, manifest: Manifest, tier: Tier) -> JobPlan:
+def read_job(body: bytes, manifest: Manifest, tier: Tier, bounds: JobBounds) -> JobPlan:
     """Reads and checks everything a body says; defaults are those of `tier`.
 
     Raises InvalidParameters with the place of each fault, or NotFound for the first unknown symbol or indicator.
@@ -96,18 +101,37 @@ def read_job(body: bytes, manifest: Manifest, tier: Tier) -> JobPlan:
         warmup=_choice(raw, "warmup", Warmup.FULL, faults),
         include_ohlcv=include_ohlcv,
     )
+    webhook_url = _webhook_url(raw.get("webhook_url"), faults, private=bounds.webhook_private)
     _check_columns(series, include_ohlcv, faults)
     faults.raise_if_any()
-    days = sum(_rows(manifest.symbols[name], request.start_date, end_date) for name in symbols)
+    days = sum(manifest.symbols[name].rows_between(request.start_date, end_date) for name in symbols)
     rows = round(days / request.interval.days)
-    if rows * len(request.columns) > MAX_CELLS:
-        raise InvalidParameters.one(
-            ("body",), f"asks for about {rows * len(request.columns):,} cells; a job may have {MAX_CELLS:,}"
-        )
+    _check_size(request, rows, bounds)
     reach = end_date if start_date is None else start_date
     needed = [spec for one in request.series for spec in chain.required(one.spec, dict(one.params))]
     ranks = [TIERS[spec.tier].rank for spec in needed]
-    return JobPlan(request, max(*ranks, rank_for_date(reach, manifest.as_of)), rows)
+    rank = max(*ranks, rank_for_date(reach, manifest.as_of), bounds.rank_for(request.cost))
+    return JobPlan(request, rank, rows, webhook_url)
+
+
+def _check_size(request: JobRequest, rows: int, bounds: JobBounds) -> None:
+    """Raises InvalidParameters for a table that is too large, or too large for its format."""
+    columns = len(request.columns) + 2
+    cells = rows * columns
+    if cells > bounds.cells:
+        raise InvalidParameters.one(("body",), f"asks for about {cells:,} cells; a job may have {bounds.cells:,}")
+    if request.format is not TableFormat.XLSX:
+        return
+    too_large = (
+        (rows + 1, XLSX_ROWS, "rows, its header among them; a sheet may have"),
+        (columns, XLSX_COLUMNS, "columns; a sheet may have"),
+        (cells, bounds.xlsx_cells, "cells; a job in xlsx may have"),
+    )
+    for count, most, what in too_large:
+        if count > most:
+            raise InvalidParameters.one(
+                ("body", "format"), f"xlsx: the table has about {count:,} {what} {most:,}; ask for another format"
+            )
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
@@ -284,21 +308,25 @@ def _choice(raw: Mapping[str, Any], name: str, default: Choice, faults: _Faults)
         return default
 
 
+def _webhook_url(raw: object, faults: _Faults, *, private: bool) -> str | None:
+    if raw is None:
+        return None
+    try:
+        if not isinstance(raw, str):
+            raise ValueError(f"is {_kind(raw)}, not a URL")  # noqa: TRY004, TRY301 - a fault like the others
+        check_url(raw, private=private)
+    except ValueError as error:
+        faults.add(("webhook_url",), str(error))
+        return None
+    return raw
+
+
 def _flag(raw: Mapping[str, object], name: str, faults: _Faults) -> bool:
     value = raw.get(name, False)
     if not isinstance(value, bool):
         faults.add((name,), f"is {_kind(value)}, not true or false")
         return False
     return value
-
-
-def _rows(info: SymbolInfo, start: date, end: date) -> int:
-    """About how many trading days of a symbol lie between two dates: all of them, or their share of the days."""
-    first, last = max(start, info.first_date), min(end, info.last_date)
-    if first > last:
-        return 0
-    span = (info.last_date - info.first_date).days + 1
-    return round(info.rows * ((last - first).days + 1) / span)
 
 
 def _kind(value: object) -> str:

@@ -13,7 +13,9 @@ import structlog
 from sqlalchemy import Connection, Row, insert, text, update
 
 from api import metrics
+from api.accepted import Accepted
 from api.admission import seconds_left
+from api.idempotency import IdempotencyKey, keep_key, take_key
 from api.job_body import JobPlan
 from api.job_warnings import warnings_of
 from api.publisher import Message
@@ -21,16 +23,21 @@ from api.state import Services
 from common.broker import PART
 from common.dataset import Manifest
 from common.db.tables import job_parts, jobs
-from common.errors import Conflict, NotFound, QuotaExceeded, Unavailable
+from common.errors import Conflict, NotFound, QuotaExceeded, TooManyRequests, Unavailable
 from common.jobs import LIVE, JobRequest, JobState, PartState, Series, TableFormat, cut
+from common.part_costs import computing, writing
 from common.query import BARS, IndicatorQuery
 from common.quota import Charged, Standing, charge_whole, refund
+from common.webhooks import announce_end
 
 log = structlog.get_logger()
 
 MAX_ERRORS = 1_000
 """Failed series a job shows; a page of jobs shows fewer of each."""
 _MAX_ERRORS_LISTED = 100
+
+_RETRY_SECONDS = 5
+"""When it is worth asking again after too many jobs."""
 
 # A job whose time is over has expired, whether or not the sweeper has come by.
 _STATUS = "CASE WHEN j.expires_at <= now() THEN 'expired' ELSE j.status END"
@@ -58,6 +65,10 @@ AND (CAST(:before_at AS timestamptz) IS NULL OR (j.created_at, j.id) < (:before_
 ORDER BY j.created_at DESC, j.id DESC LIMIT :size
 """)
 
+_ACCEPTED = text("""
+SELECT id, created_at, format, cost, request -> 'warnings' AS warnings FROM jobs WHERE id = :job_id
+""")
+
 _LOCK = text("""
 SELECT status, cost, series_completed, series_failed, charged_on FROM jobs
 WHERE id = :job_id AND user_id = :user_id FOR NO KEY UPDATE
@@ -67,6 +78,8 @@ _CANCEL_PARTS = text("""
 UPDATE job_parts SET state = 'cancelled', lease_until = NULL
 WHERE job_id = :job_id AND state IN ('waiting', 'queued', 'running')
 """)
+
+_LIVE = text("SELECT count(*) FROM jobs WHERE user_id = :user_id AND status IN ('queued', 'running')")
 
 _CANCEL = text("""
 UPDATE jobs SET status = 'cancelled', refunded = refunded + :unfinished, completed_at = now(),
@@ -85,6 +98,17 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """A job that somebody asks for."""
+
+    job_id: UUID
+    draft: Draft
+    user_id: int
+    webhook_url: str | None = None
+    key: IdempotencyKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Jobs from newest to oldest; `before` is the key of the next page's first, None on the last page."""
 
@@ -92,15 +116,19 @@ class Page:
     before: tuple[datetime, UUID] | None
 
 
-async def submit_job(services: Services, plan: JobPlan, standing: Standing) -> tuple[UUID, Standing]:
-    """Records and charges a job in one transaction, then tells the workers. Returns its id and the new standing.
+async def submit_job(
+    services: Services, plan: JobPlan, standing: Standing, key: IdempotencyKey | None = None
+) -> tuple[Accepted, Standing]:
+    """Records and charges a job in one transaction, then tells the workers. Returns it and the new standing.
 
-    Raises QuotaExceeded when the user has less left than it costs; nothing is counted then.
+    Raises QuotaExceeded when the user has less left than it costs, TooManyRequests when they have as many jobs
+    under way as they may; nothing is counted or kept then. With a key that has been accepted in the meantime, what
+    is returned is the job it stands for.
     """
-    return await _submit(services, plan.request, standing)
+    return await _submit(services, plan.request, standing, plan.webhook_url, key)
 
 
-async def submit_query(services: Services, query: IndicatorQuery, standing: Standing) -> tuple[UUID, Standing]:
+async def submit_query(services: Services, query: IndicatorQuery, standing: Standing) -> tuple[Accepted, Standing]:
     """As `submit_job`, for a single query that nobody has been charged for."""
     bars = query.indicator == BARS
     series = Series(query.spec.label(dict(query.params)), query.indicator, query.params) if not bars else None
@@ -117,36 +145,61 @@ async def submit_query(services: Services, query: IndicatorQuery, standing: Stan
     return await _submit(services, request, standing)
 
 
-async def _submit(services: Services, request: JobRequest, standing: Standing) -> tuple[UUID, Standing]:
-    job_id = uuid4()
-    draft = make_draft(request, services.manifest.current(), services.settings.part_cells)
-    cost = draft.request.cost
-    today = services.clock().date()
-
-    def record(connection: Connection) -> Charged:
-        record_job(connection, job_id, draft, standing.user_id, today)
-        # Last, since whoever else counts for this user waits until the end of the transaction.
-        charged = charge_whole(connection, standing.user_id, cost, today)
-        if charged is None:
-            raise QuotaExceeded(seconds_left(standing, services.clock()))
-        if charged.day != today:  # this process's clock lags behind
-            connection.execute(update(jobs).where(jobs.c.id == job_id).values(charged_on=charged.day))
-        return charged
-
-    charged = await services.database.run(record)
-    await _publish(services, job_id, draft, standing.user_id)
-    return job_id, standing._replace(used=charged.used, day=charged.day)
+async def _submit(
+    services: Services,
+    request: JobRequest,
+    standing: Standing,
+    webhook_url: str | None = None,
+    key: IdempotencyKey | None = None,
+) -> tuple[Accepted, Standing]:
+    now = services.clock()
+    draft = make_draft(request, services.manifest.current(), services.settings.part_milliseconds)
+    entry = Entry(uuid4(), draft, standing.user_id, webhook_url, key)
+    most = services.job_bounds.jobs[standing.tier.name]
+    left = seconds_left(standing, now)
+    accepted, charged = await services.database.run(lambda c: accept_job(c, entry, now.date(), most, left))
+    if charged is None:
+        return accepted, standing
+    await _publish(services, entry)
+    return accepted, standing._replace(used=charged.used, day=charged.day)
 
 
-def make_draft(request: JobRequest, manifest: Manifest, part_cells: int) -> Draft:
-    """The parts of a job: each about `part_cells` rows × columns."""
-    rows = {symbol: max(1, manifest.find(symbol).rows // request.interval.days) for symbol in request.symbols}
-    parts = cut(request.symbols, rows, len(request.columns), part_cells)
+def accept_job(
+    connection: Connection, entry: Entry, today: date, most: int, seconds_left: int
+) -> tuple[Accepted, Charged | None]:
+    """Records and charges a job; or finds the one its key stands for, which costs nothing.
+
+    Raises QuotaExceeded when the rest of the day, `seconds_left`, does not allow so much, and TooManyRequests when the
+    user would have more than `most` jobs under way. Nothing is kept when the caller rolls back.
+    """
+    taken = None if entry.key is None else take_key(connection, entry.user_id, entry.key)
+    if taken is not None:
+        return find_accepted(connection, taken), None
+    accepted = record_job(connection, entry, today)
+    # Last, since whoever else counts for this user waits until the end of the transaction.
+    charged = charge_whole(connection, entry.user_id, accepted.cost, today)
+    if charged is None:
+        raise QuotaExceeded(seconds_left)
+    if connection.execute(_LIVE, {"user_id": entry.user_id}).scalar_one() > most:
+        raise TooManyRequests(_RETRY_SECONDS)
+    if charged.day != today:  # this process's clock lags behind
+        connection.execute(update(jobs).where(jobs.c.id == entry.job_id).values(charged_on=charged.day))
+    return accepted, charged
+
+
+def make_draft(request: JobRequest, manifest: Manifest, part_milliseconds: float) -> Draft:
+    """The parts of a job: each about `part_milliseconds` of work."""
+    days, compute, write = request.interval.days, computing(request), writing(request)
+    infos = [manifest.find(symbol) for symbol in request.symbols]
+    window = request.start_date, request.end_date
+    weights = [(info.rows * compute + info.rows_between(*window) * write) / days for info in infos]
+    parts = cut(request.symbols, weights, part_milliseconds * 1e6)
     return Draft(replace(request, warnings=warnings_of(request, manifest)), manifest.data_version, parts)
 
 
-def record_job(connection: Connection, job_id: UUID, draft: Draft, user_id: int, charged_on: date) -> None:
-    """Parts count as published with the commit: if that does not come true, the sweeper publishes them."""
+def record_job(connection: Connection, entry: Entry, charged_on: date) -> Accepted:
+    """The job, its parts, their assembly unless there is but one, and its key."""
+    job_id, draft, user_id = entry.job_id, entry.draft, entry.user_id
     created_at = connection.execute(
         insert(jobs)
         .values(
@@ -158,29 +211,37 @@ def record_job(connection: Connection, job_id: UUID, draft: Draft, user_id: int,
             cost=draft.request.cost,
             charged_on=charged_on,
             parts_total=len(draft.parts),
+            webhook_url=entry.webhook_url,
         )
         .returning(jobs.c.created_at)
     ).scalar_one()
-    rows: list[dict[str, Any]] = [
-        {"number": number, "symbols": list(symbols), "state": PartState.QUEUED.value, "published_at": created_at}
-        for number, symbols in enumerate(draft.parts)
-    ]
-    rows.append({"number": len(draft.parts), "symbols": [], "state": PartState.WAITING.value, "published_at": None})
-    connection.execute(insert(job_parts), [{"job_id": job_id, **row} for row in rows])
+    rows = [(list(symbols), PartState.QUEUED) for symbols in draft.parts]
+    if len(draft.parts) > 1:
+        rows.append(([], PartState.WAITING))
+    common = {"job_id": job_id, "user_id": user_id, "accepted_at": created_at}
+    values = [{**common, "number": i, "symbols": s, "state": state.value} for i, (s, state) in enumerate(rows)]
+    connection.execute(insert(job_parts), values)
+    if entry.key is not None:
+        keep_key(connection, user_id, entry.key, job_id)
+    return Accepted(job_id, created_at, draft.request.format, draft.request.cost, draft.request.warnings)
 
 
-async def _publish(services: Services, job_id: UUID, draft: Draft, user_id: int) -> None:
-    """Tells the workers of a job that is recorded; when that fails, the sweeper will."""
-    metrics.count_job(draft.request.cost)
-    log.info("job_submitted", job_id=str(job_id), user_id=user_id, cost=draft.request.cost, parts=len(draft.parts))
-    messages = [
-        Message(PART, {"job_id": str(job_id), "number": number}, f"{job_id}:{number}")
-        for number in range(len(draft.parts))
-    ]
+def find_accepted(connection: Connection, job_id: UUID) -> Accepted:
+    """A job that an earlier request has made, as it was then."""
+    row = connection.execute(_ACCEPTED, {"job_id": job_id}).one()
+    return Accepted(row.id, row.created_at, row.format, row.cost, row.warnings or (), is_new=False)
+
+
+async def _publish(services: Services, entry: Entry) -> None:
+    """Rings for the parts of a job that is recorded; when that fails, the sweeper will."""
+    job_id, cost, parts = str(entry.job_id), entry.draft.request.cost, len(entry.draft.parts)
+    metrics.count_job(cost)
+    log.info("job_submitted", job_id=job_id, user_id=entry.user_id, cost=cost, parts=parts)
+    rings = [Message(PART, {"job_id": job_id, "number": number}, f"{job_id}:{number}") for number in range(parts)]
     try:
-        await services.publisher.send_many(messages)
+        await services.publisher.send_many(rings)
     except Unavailable as error:
-        log.warning("parts_unpublished", job_id=str(job_id), part=error.part)
+        log.warning("rings_lost", job_id=job_id, part=error.part)
 
 
 def find_job(connection: Connection, user_id: int, job_id: UUID) -> Row[Any]:
@@ -230,4 +291,5 @@ def cancel_job(connection: Connection, user_id: int, job_id: UUID, ttl: float) -
     connection.execute(_CANCEL_PARTS, {"job_id": job_id})
     connection.execute(_CANCEL, {"job_id": job_id, "unfinished": unfinished, "ttl": ttl})
     refund(connection, user_id, unfinished, job.charged_on)
+    announce_end(connection, str(job_id))
     log.info("job_cancelled", job_id=str(job_id), user_id=user_id, refunded=unfinished)

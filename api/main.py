@@ -20,13 +20,15 @@ from api.counting import CountingConnection, connector
 from api.database import Database
 from api.document import PROBLEMS
 from api.health import Health
+from api.job_bounds import JobBounds
 from api.job_ends import JobEnds
 from api.local_cache import LocalCache
 from api.middleware import Edge, FastPath, Records
 from api.publisher import Publisher
 from api.questions import Questions
+from api.result_store import open_results
 from api.results import Results
-from api.routes import auth, catalogue, jobs, me, operations
+from api.routes import auth, catalogue, jobs, me, operations, webhooks
 from api.security import AccessTokens, utc_now
 from api.state import Services
 from api.token_buckets import shared_buckets
@@ -66,7 +68,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> A
         swagger_ui_parameters={"docExpansion": "none", "filter": True},
     )
     problems.install(app)
-    for routes in (auth, me, catalogue, jobs):
+    for routes in (auth, me, catalogue, jobs, webhooks):
         app.include_router(routes.router, responses=PROBLEMS)
     app.include_router(operations.router)
     app.add_middleware(Edge, records=records)
@@ -119,6 +121,8 @@ async def _open(settings: Settings, clock: Callable[[], datetime], stack: AsyncE
         questions=Questions(manifest),
         asked=asked,
         manifest=manifest,
+        job_bounds=JobBounds.of(settings),
+        result_store=open_results(settings),
         health=Health(
             database=database,
             admissions=admissions,

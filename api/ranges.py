@@ -1,6 +1,7 @@
 """Files, whole or in byte ranges (RFC 9110, 14)."""
 
 import re
+from dataclasses import dataclass
 
 from fastapi import Request
 from fastapi.responses import FileResponse
@@ -9,6 +10,16 @@ from starlette.types import Receive, Scope, Send
 from api.problems import problem
 
 _RANGES = re.compile(r"bytes=\s*(\d{0,18}-\d{0,18}(?:\s*,\s*\d{0,18}-\d{0,18}){0,15})\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A result: its name in the store, its size in bytes, and how it is handed out."""
+
+    name: str
+    size: int
+    media_type: str
+    filename: str
 
 
 def satisfiable(header: str | None, size: int) -> list[str] | None:

@@ -13,9 +13,11 @@ from api.asked import Asked
 from api.burst import Bursts
 from api.database import Database
 from api.health import Health
+from api.job_bounds import JobBounds
 from api.job_ends import JobEnds
 from api.publisher import Publisher
 from api.questions import Questions
+from api.result_store import ResultStore
 from api.results import Results
 from api.security import AccessTokens
 from common.dataset import ManifestFile
@@ -37,6 +39,8 @@ class Services:
     questions: Questions
     asked: Asked
     manifest: ManifestFile
+    job_bounds: JobBounds
+    result_store: ResultStore
     health: Health
     job_ends: JobEnds
 

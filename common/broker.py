@@ -26,7 +26,7 @@ PROBE = "kalpi.probe"
 """probe(nonce): show that messages are consumed."""
 
 PART = "kalpi.part"
-"""part(job_id, number): claim and run one part of a job."""
+"""part(job_id, number): claim and run the part whose turn it is; that one, or another (`worker.turns`)."""
 
 
 def make_celery(settings: Callable[[], Settings]) -> Celery:

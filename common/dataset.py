@@ -25,6 +25,14 @@ class SymbolInfo:
     last_date: date
     rows: int
 
+    def rows_between(self, start: date, end: date) -> int:
+        """About how many trading days lie between two dates: all of them, or their share of the days."""
+        first, last = max(start, self.first_date), min(end, self.last_date)
+        if first > last:
+            return 0
+        span = (self.last_date - self.first_date).days + 1
+        return round(self.rows * ((last - first).days + 1) / span)
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:

@@ -35,7 +35,8 @@ class PartState(StrEnum):
     """The life of a part of a job.
 
     waiting ──> queued <──> running ──> completed | failed
-    Any of the first three may become cancelled. Only the assembly waits: for all other parts.
+    Any of the first three may become cancelled. Only the assembly waits: for all other parts. A job of one part has
+    none.
     A running part whose lease ran out is queued again, or failed after its last attempt.
     """
 
@@ -54,6 +55,7 @@ class TableFormat(StrEnum):
     CSV = "csv"
     JSON = "json"
     ARROW = "arrow"
+    XLSX = "xlsx"
 
     @property
     def media_type(self) -> str:
@@ -62,7 +64,19 @@ class TableFormat(StrEnum):
             TableFormat.CSV: "text/csv",
             TableFormat.JSON: "application/json",
             TableFormat.ARROW: "application/vnd.apache.arrow.stream",
+            TableFormat.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         }[self]
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether a piece of the table says which rows of it it has."""
+        return self is TableFormat.XLSX
+
+
+XLSX_ROWS = 1_048_576
+"""Of a sheet, its header among them."""
+
+XLSX_COLUMNS = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,21 +169,21 @@ class SeriesError:
     detail: str
 
 
-def cut(symbols: Sequence[str], rows: Mapping[str, int], columns: int, cells: int) -> list[tuple[str, ...]]:
-    """`symbols` in their order, cut into parts of about `cells` rows × columns each.
+def cut(symbols: Sequence[str], weights: Sequence[float], most: float) -> list[tuple[str, ...]]:
+    """`symbols` in their order, cut into the fewest runs of about equal weight, none much over `most`.
 
     The cut depends on its arguments alone, so a job planned twice has the same parts.
     """
+    total = sum(weights)
+    runs = max(1, min(len(symbols), round(total / most)))
     parts: list[tuple[str, ...]] = []
-    part: list[str] = []
-    filled = 0
-    for symbol in symbols:
-        weight = rows[symbol] * max(columns, 1)
-        if part and filled + weight > cells:
-            parts.append(tuple(part))
-            part, filled = [], 0
-        part.append(symbol)
-        filled += weight
-    if part:
-        parts.append(tuple(part))
+    start, passed = 0, 0.0
+    for i, weight in enumerate(weights):
+        passed += weight
+        # A run ends where its share of the whole does, the symbol on the border in the run that has more of it.
+        if i + 1 < len(symbols) and passed + weights[i + 1] / 2 > total * (len(parts) + 1) / runs:
+            parts.append(tuple(symbols[start : i + 1]))
+            start = i + 1
+    if start < len(symbols):
+        parts.append(tuple(symbols[start:]))
     return parts

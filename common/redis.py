@@ -18,6 +18,10 @@ VALUES_DONE = "kalpi:values:done"
 """Channel on the cache Redis: a worker says which cache keys it has written or failed at (`ValuesDone`)."""
 
 
+JOB_NEWS = "kalpi:jobs:news"
+"""Channel on the cache Redis: the id of a job that has moved on."""
+
+
 def reply_channel(process_id: str) -> str:
     """Where one API process hears of what it has ordered itself: letters (`common.answer`) with the answers."""
     return f"kalpi:values:reply:{process_id}"

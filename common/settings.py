@@ -86,7 +86,26 @@ class Settings(BaseSettings):
 
     # --- jobs
     job_ttl_seconds: int = Field(86400, ge=1, description="How long a result is kept after its job has ended.")
-    part_cells: int = Field(2_000_000, ge=1, description="Rows x columns a job part aims at; decides how a job is cut.")
+    job_history_seconds: int = Field(
+        30 * 86400, ge=1, description="How long a job is listed after it has expired; then its row goes too."
+    )
+    results_uri: str | None = Field(
+        None,
+        description="Where results lie: file:///folder, s3://bucket/prefix or another URI of a pyarrow filesystem."
+        " Unset: `results` in the state folder.",
+    )
+    job_cells: int = Field(1_000_000_000, ge=1, description="Rows x columns a job may have.")
+    xlsx_cells: int = Field(20_000_000, ge=1, description="Rows x columns a job in xlsx may have.")
+    free_job_series: int = Field(1_000, ge=1, description="Symbols x series a job of a free user may have.")
+    pro_job_series: int = Field(10_000, ge=1, description="Symbols x series a job of a pro user may have.")
+    premium_job_series: int = Field(1_000_000, ge=1, description="Symbols x series a job of a premium user may have.")
+    free_jobs: int = Field(50, ge=1, description="Jobs a free user may have queued or running.")
+    pro_jobs: int = Field(200, ge=1, description="Jobs a pro user may have queued or running.")
+    premium_jobs: int = Field(1_000, ge=1, description="Jobs a premium user may have queued or running.")
+    free_running_parts: int = Field(2, ge=0, description="Parts of a free user that run at once; 0 for no bound.")
+    pro_running_parts: int = Field(8, ge=0, description="Parts of a pro user that run at once; 0 for no bound.")
+    premium_running_parts: int = Field(0, ge=0, description="Parts of a premium user that run at once; 0: no bound.")
+    part_milliseconds: int = Field(100, ge=1, description="Work a job part aims at; decides how a job is cut.")
     part_lease_seconds: Seconds = Field(
         10, description="How long a part may go without a sign of life before another worker takes it."
     )
@@ -95,7 +114,17 @@ class Settings(BaseSettings):
     part_hard_seconds: int = Field(330, ge=1, description="... and its process is killed after this long.")
     sweep_seconds: Seconds = Field(2, description="Period of the sweeper.")
     republish_seconds: Seconds = Field(
-        5, description="A queued part that nobody picked up for this long is published again."
+        5, description="Parts queued for longer than this are published again where messages for them are missing."
+    )
+
+    # --- webhooks
+    webhook_private: bool = Field(
+        False, description="Whether webhooks may go to loopback, private and link-local addresses, and by plain http."
+    )
+    webhook_timeout_seconds: Seconds = Field(10, description="How long a receiver of a webhook may take to answer.")
+    webhook_attempts: int = Field(8, ge=1, le=20, description="Attempts after which a webhook is given up.")
+    webhook_pause_seconds: Seconds = Field(
+        5, description="Pause before the second attempt; each of the next is three times as long."
     )
 
     # --- logs
@@ -118,6 +147,17 @@ class Settings(BaseSettings):
         if url is not None and not url.startswith(("redis://", "rediss://")):
             raise ValueError("must start with redis:// or rediss://")
         return url
+
+    @field_validator("results_uri")
+    @classmethod
+    def _is_uri(cls, uri: str | None) -> str | None:
+        """Only its shape; whether there is such a store, whoever opens it finds out."""
+        scheme, sep, rest = (uri or "").partition("://")
+        if uri is not None and not (sep and scheme and rest):
+            raise ValueError("must be a URI such as file:///folder or s3://bucket/prefix")
+        if scheme == "file" and not rest.startswith("/"):
+            raise ValueError("must name an absolute folder, as in file:///folder")
+        return uri
 
     @field_validator("secret_key")
     @classmethod
@@ -154,10 +194,6 @@ class Settings(BaseSettings):
     def market_dir(self) -> Path:
         """Published versions of the market data, one folder each, and the manifest that names the current one."""
         return self.state_dir / "market"
-
-    @property
-    def results_dir(self) -> Path:
-        return self.state_dir / "results"
 
 
 def _required(value: T | None, name: str) -> T:

@@ -149,7 +149,9 @@ def stack(
 ) -> Iterator[stacks.Stack]:
     """One whole stack for all tests that leave it as they found it."""
     folder = tmp_path_factory.mktemp("stack") / "state"
-    with stacks.started(folder, "--data", str(sample_file), "--workers", "2") as started:
+    with stacks.started(
+        folder, "--data", str(sample_file), "--workers", "2", env={"KALPI_WEBHOOK_PRIVATE": "1"}
+    ) as started:
         yield started
 
 

@@ -273,6 +273,13 @@ def compute_table(market: Market, request: JobRequest, symbols: Sequence[str]) -
     return pa.Table.from_arrays(arrays, schema=schema), errors
 
 
+def count_rows(market: Market, request: JobRequest, symbols: Sequence[str]) -> int:
+    """Rows that `compute_table` makes of `symbols`, which are in the data."""
+    market = market.at(request.interval)
+    places = (market.place(symbol) for symbol in symbols)
+    return sum(_window(market, place, request.start_date, request.end_date).rows for place in places)
+
+
 @dataclass(frozen=True, slots=True)
 class _Cells:
     """A table being filled: symbol i has rows `windows[i]` of its calendar, from cell `starts[i]` of each column on."""

@@ -1,146 +1,190 @@
-"""One part of a job, from its message to its end: claim, compute or assemble, record."""
+"""One part of a job, from a ring to its end: claim, compute or assemble, record.
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+A part computes its symbols and writes their piece of the result; the assembly joins the pieces. A job of one part is
+both at once.
+"""
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
-from sqlalchemy import Engine, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Row, text
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from common.errors import KalpiError
 from common.jobs import JobRequest
 from common.results import part_file, result_file
-from worker import store
-from worker.compute import compute_table, describe, table_schema
-from worker.doorbell import publish_parts
-from worker.encode import encode_table, read_part, write_part
+from worker.compute import compute_table, count_rows, describe, table_schema
+from worker.doorbell import announce, ring
+from worker.lease import Lease, kept
 from worker.market.store import Market
+from worker.pieces import Sink, join, write_piece
 from worker.resources import Resources
+from worker.store import Written, describe_failure
 from worker.transitions import (
     Claim,
     Outcome,
-    ResultFile,
-    claim_part,
+    StoredFile,
+    claim_next,
     complete_assembly,
     complete_part,
     fail_part,
     release,
-    renew,
 )
 
 log = structlog.get_logger()
 
+_PAUSE = 0.2
+"""Seconds between two attempts to record an end while PostgreSQL is away."""
+
 _PARTS = text("""
-SELECT number, symbols, file FROM job_parts
+SELECT number, symbols, file, file_bytes FROM job_parts
 WHERE job_id = CAST(:job_id AS uuid) AND number < :assembly ORDER BY number
 """)
 
+_OTHERS_WAIT = text("SELECT EXISTS (SELECT 1 FROM job_parts WHERE state = 'queued' AND user_id = :user_id)")
 
-def run_part(resources: Resources, job_id: str, number: int) -> None:
-    """Runs a part unless somebody else does or has; a message may come any number of times."""
+
+class ClaimLost(Exception):  # noqa: N818
+    """Whoever claimed the part may not end it any more; what it would write is for nothing."""
+
+
+def run_next_part(resources: Resources) -> str:
+    """Runs the part whose turn it is, if there is one. Returns what was done, in words for people."""
     settings = resources.settings
     with resources.engine.begin() as connection:
-        claim = claim_part(
+        claim = claim_next(
             connection,
-            job_id,
-            number,
             worker=resources.worker,
             lease=settings.part_lease_seconds,
-            max_attempts=settings.part_max_attempts,
+            bounds=resources.bounds,
+            requests=resources.requests,
+            ttl=settings.job_ttl_seconds,
         )
     if claim is None:
-        log.info("part_not_claimed", job_id=job_id, part=number)
-        return
+        return "no part waits"
+    return run_claimed(resources, claim)
+
+
+def run_claimed(resources: Resources, claim: Claim) -> str:
+    """Runs a part that has been claimed to its end. Returns what was done."""
+    began = time.monotonic()
+    with kept(resources.engine, claim, resources.settings.part_lease_seconds) as lease:
+        try:
+            outcome = _assemble(resources, claim, lease) if claim.is_assembly else _compute(resources, claim, lease)
+        except ClaimLost:
+            outcome = Outcome.REFUSED
+        except Exception as error:  # noqa: BLE001 - whatever it is, the part is queued again or fails
+            outcome = _settle(resources, claim, lease, error)
+    seconds = round(time.monotonic() - began, 4)
+    said = outcome.name.lower()
+    log.info("part_ended", job_id=claim.job_id, part=claim.number, attempt=claim.attempt, outcome=said, seconds=seconds)
+    _tell(resources, claim, outcome)
+    return f"{'assembly' if claim.is_assembly else f'part {claim.number}'} of {claim.job_id}: {said} in {seconds} s"
+
+
+def _tell(resources: Resources, claim: Claim, outcome: Outcome) -> None:
+    """Rings for what can run from now on, and tells those who follow the job."""
+    if outcome is Outcome.ASSEMBLY_QUEUED or (claim.bounded_user is not None and _others_wait(resources, claim)):
+        ring(resources.celery, [(claim.job_id, claim.number + 1)])
+    if outcome is not Outcome.REFUSED:
+        announce(resources.cache, claim.job_id)
+
+
+def _others_wait(resources: Resources, claim: Claim) -> bool:
+    """Whether parts of the same user may have been held back by this one."""
     try:
-        with _renewing(resources.engine, claim, settings.part_lease_seconds):
-            outcome = _assemble(resources, claim) if claim.is_assembly else _compute(resources, claim)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the part is queued again or fails
-        outcome = _settle(resources, claim, error)
-    log.info("part_ended", job_id=job_id, part=number, attempt=claim.attempt, outcome=outcome.name.lower())
-    if outcome is Outcome.ASSEMBLY_QUEUED:
-        publish_parts(resources.celery, [(job_id, claim.parts_total)])
+        with resources.engine.connect() as connection:
+            return bool(connection.execute(_OTHERS_WAIT, {"user_id": claim.bounded_user}).scalar_one())
+    except SQLAlchemyError as error:
+        log.warning("rings_lost", sent=0, error=type(error).__name__)  # the sweeper rings
+        return False
 
 
-@contextmanager
-def _renewing(engine: Engine, claim: Claim, lease: float) -> Iterator[None]:
-    """Renews the claim's lease while the block runs, or until it is lost."""
-    stop = threading.Event()
-
-    def keep() -> None:
-        while not stop.wait(lease / 3):
-            try:
-                with engine.begin() as connection:
-                    held = renew(connection, claim, lease)
-            except SQLAlchemyError as error:
-                log.warning("lease_not_renewed", job_id=claim.job_id, part=claim.number, error=type(error).__name__)
-                continue
-            if not held:
-                return
-
-    threading.Thread(target=keep, name="lease", daemon=True).start()
-    try:
-        yield
-    finally:
-        stop.set()
-
-
-def _compute(resources: Resources, claim: Claim) -> Outcome:
-    """Computes the part's rows into its file."""
-    settings = resources.settings
+def _compute(resources: Resources, claim: Claim, lease: Lease) -> Outcome:
+    """Computes the part's rows into its piece, or straight into the result if they are all of it."""
+    ttl = resources.settings.job_ttl_seconds
     market = resources.markets.market_for(claim.data_version)
     table, errors = compute_table(market, claim.request, claim.symbols)
-    file = part_file(claim.job_id, claim.number, claim.attempt, store.boot())
-    path = settings.results_dir / file
-    with store.replacing(path, durable=False) as sink:
-        write_part(table, sink)
-    with resources.engine.begin() as connection:
-        outcome = complete_part(connection, claim, file, errors, settings.job_ttl_seconds)
-    if outcome is Outcome.REFUSED:
-        path.unlink(missing_ok=True)
-    return outcome
-
-
-def _assemble(resources: Resources, claim: Claim) -> Outcome:
-    """Makes the result of the parts' files, in their order, and removes them."""
-    settings = resources.settings
-    request = claim.request
-    file = result_file(claim.job_id, claim.attempt, request.format)
-    path = settings.results_dir / file
-    with store.replacing(path, durable=True) as sink:
-        encode_table(_tables(resources, claim), table_schema(request), request.format, sink)
-    result = ResultFile(file, path.stat().st_size, store.etag(path))
-    with resources.engine.begin() as connection:
-        outcome = complete_assembly(connection, claim, result, settings.job_ttl_seconds)
-    if outcome is Outcome.REFUSED:
-        path.unlink(missing_ok=True)
+    if claim.is_whole:
+        piece = io.BytesIO()
+        _write_piece(market, claim.request, claim.symbols, table, piece)
+        file = _write_result(resources, claim, iter([piece]))
     else:
-        store.keep_only(path)
+        name = part_file(claim.job_id, claim.number, claim.attempt, resources.store.era)
+        with resources.store.writing(name, durable=False) as sink:
+            written = Written(sink)
+            _write_piece(market, claim.request, claim.symbols, table, written)
+        file = StoredFile(name, written.size, written.etag)
+    return _record(resources, lease, lambda c: complete_part(c, claim, file, errors, ttl))
+
+
+def _assemble(resources: Resources, claim: Claim, lease: Lease) -> Outcome:
+    """Joins the parts' pieces, in their order, and removes them."""
+    result = _write_result(resources, claim, _pieces(resources, claim, lease))
+    ttl = resources.settings.job_ttl_seconds
+    outcome = _record(resources, lease, lambda c: complete_assembly(c, claim, result, ttl))
+    if outcome is Outcome.JOB_ENDED:
+        resources.store.keep_only(result.name)
     return outcome
 
 
-def _tables(resources: Resources, claim: Claim) -> Iterator[pa.Table]:
+def _write_result(resources: Resources, claim: Claim, pieces: Iterator[BinaryIO]) -> StoredFile:
+    name = result_file(claim.job_id, claim.attempt, claim.request.format)
+    with resources.store.writing(name, durable=True) as sink:
+        written = Written(sink)
+        join(pieces, table_schema(claim.request), claim.request.format, written)
+    return StoredFile(name, written.size, written.etag)
+
+
+def _pieces(resources: Resources, claim: Claim, lease: Lease) -> Iterator[BinaryIO]:
+    """Each is closed when the next is asked for. Raises ClaimLost between two when somebody has cancelled the job."""
     with resources.engine.connect() as connection:
         parts = connection.execute(_PARTS, {"job_id": claim.job_id, "assembly": claim.number}).all()
     for part in parts:
+        if not lease.may_hold:
+            raise ClaimLost
         if part.file is not None:
-            yield _rows(resources, claim, part.symbols, part.file)
+            with closing(_piece(resources, claim, part)) as piece:
+                yield piece
         elif claim.attempt < resources.settings.part_max_attempts:
-            yield _without_series(resources.markets.market_for(claim.data_version), claim.request, part.symbols)
+            market = resources.markets.market_for(claim.data_version)
+            table = _without_series(market, claim.request, part.symbols)
+            yield _written_again(market, claim.request, part.symbols, table)
         # On the last attempt the rows of a part that failed are left out: they may be what killed its workers.
 
 
-def _rows(resources: Resources, claim: Claim, symbols: list[str], file: str) -> pa.Table:
-    """The rows of a part that was completed, computed again if its file does not count any more."""
-    if f"-{store.boot()}." in file:
+def _piece(resources: Resources, claim: Claim, part: Row[Any]) -> BinaryIO:
+    """The piece of a part that was completed, made again if its file does not count any more."""
+    if f"-{resources.store.era}." in part.file:
         try:
-            return read_part(resources.settings.results_dir / file)
-        except (OSError, pa.ArrowInvalid) as error:
-            log.warning("part_file_lost", file=file, error=type(error).__name__)
-    table, _ = compute_table(resources.markets.market_for(claim.data_version), claim.request, symbols)
-    return table
+            piece = resources.store.reading(part.file)
+        except FileNotFoundError:
+            log.warning("piece_lost", file=part.file)
+        else:
+            if piece.seek(0, io.SEEK_END) == part.file_bytes:
+                return piece
+            piece.close()
+            log.warning("piece_torn", file=part.file)
+    market = resources.markets.market_for(claim.data_version)
+    table, _ = compute_table(market, claim.request, part.symbols)
+    return _written_again(market, claim.request, part.symbols, table)
+
+
+def _written_again(market: Market, request: JobRequest, symbols: list[str], table: pa.Table) -> BinaryIO:
+    piece = io.BytesIO()
+    _write_piece(market, request, tuple(symbols), table, piece)
+    return piece
+
+
+def _write_piece(market: Market, request: JobRequest, symbols: tuple[str, ...], table: pa.Table, sink: Sink) -> None:
+    before = request.symbols[: request.symbols.index(symbols[0])] if request.format.counts_rows else ()
+    write_piece(table, request.format, sink, count_rows(market, request, before))
 
 
 def _without_series(market: Market, request: JobRequest, symbols: list[str]) -> pa.Table:
@@ -164,7 +208,23 @@ def _without_series(market: Market, request: JobRequest, symbols: list[str]) -> 
     return pa.table(columns, schema=schema)
 
 
-def _settle(resources: Resources, claim: Claim, error: Exception) -> Outcome:
+def _record(resources: Resources, lease: Lease, transition: Callable[[Connection], Outcome]) -> Outcome:
+    """`transition` in one transaction; tried again while PostgreSQL is away and nobody else can have the claim.
+
+    One whose reply was lost may have been carried out; then it is refused the second time.
+    """
+    while True:
+        try:
+            with resources.engine.begin() as connection:
+                return transition(connection)
+        except (OperationalError, InterfaceError) as error:
+            log.warning("end_not_recorded", error=type(error).__name__)
+            if not lease.may_hold:
+                raise ClaimLost from error
+            time.sleep(_PAUSE)
+
+
+def _settle(resources: Resources, claim: Claim, lease: Lease, error: Exception) -> Outcome:
     """Queues a part again after `error`, or fails it when that would not help."""
     settings = resources.settings
     final = isinstance(error, KalpiError) or claim.attempt >= settings.part_max_attempts
@@ -175,14 +235,20 @@ def _settle(resources: Resources, claim: Claim, error: Exception) -> Outcome:
         attempt=claim.attempt,
         exc_info=error,
     )
-    with resources.engine.begin() as connection:
+
+    def end(connection: Connection) -> Outcome:
         if final:
             return fail_part(connection, claim, _reason(error, settings.part_soft_seconds), settings.job_ttl_seconds)
         return Outcome.RELEASED if release(connection, claim) else Outcome.REFUSED
+
+    try:
+        return _record(resources, lease, end)
+    except ClaimLost:
+        return Outcome.REFUSED
 
 
 def _reason(error: Exception, soft_seconds: int) -> str:
     """What the user is told: nothing of our insides."""
     if isinstance(error, SoftTimeLimitExceeded):
         return f"took longer than {soft_seconds} s"
-    return describe(error)
+    return (describe_failure(error) if isinstance(error, OSError) else None) or describe(error)

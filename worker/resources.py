@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import redis
@@ -12,6 +13,9 @@ from common.db.session import make_engine
 from common.redis import make_client
 from common.settings import Settings
 from worker.market.store import MarketFile
+from worker.requests import Requests
+from worker.store import Store, open_store
+from worker.turns import bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,10 @@ class Resources:
     engine: Engine
     cache: redis.Redis
     markets: MarketFile
-    worker: str  # host and process, for people
+    store: Store
+    requests: Requests
+    bounds: Mapping[str, int]
+    worker: str  # host and process
 
     @classmethod
     def make(cls, settings: Settings, celery: Celery, markets: MarketFile) -> "Resources":
@@ -29,11 +36,19 @@ class Resources:
         return cls(
             settings=settings,
             celery=celery,
-            # One connection for the task, one for the thread that renews its lease.
+            # One connection for the task, one for the thread that renews its lease. See worker.transitions for what
+            # it means that commits are not waited for.
             engine=make_engine(
-                settings.database, pool_size=2, timeout=settings.database_timeout_seconds, name="kalpi-worker"
+                settings.database,
+                pool_size=2,
+                timeout=settings.database_timeout_seconds,
+                name="kalpi-worker",
+                waits_for_disk=False,
             ),
             cache=make_client(settings.cache, settings.redis_timeout_seconds),
             markets=markets,
+            store=open_store(settings),
+            requests=Requests(),
+            bounds=bounds(settings),
             worker=f"{socket.gethostname()}:{os.getpid()}",
         )

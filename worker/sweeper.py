@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from time import monotonic
 from types import FrameType
 from typing import Any
 
@@ -28,23 +27,28 @@ from common.jobs import JobRequest
 from common.logs import configure
 from common.redis import make_client
 from common.settings import Settings
-from worker import store
-from worker.doorbell import publish_parts
-from worker.market.versions import prune
+from worker.doorbell import ring
+from worker.expiry import Expiry
+from worker.store import open_store
 from worker.transitions import Claim, Outcome, fail_part
+from worker.turns import BOUND, WAITING_USERS, bounds
 from worker.warm import Warming
+from worker.webhooks.courier import make_courier
 
 log = structlog.get_logger()
 
+_COURIER_SECONDS = 5.0
+"""For webhooks that are being sent when the process is told to end."""
+
 _LOCK = 0x73776570  # "swep"
 _BATCH = 500
-"""At most so many parts are published, failed or expired in one round."""
+"""At most so many parts are given up or queued again in one round."""
 
-_TIDY_SECONDS = 600.0
-"""Period of what is never urgent: orphaned folders and files, old market data, sessions long over."""
+_RINGS = 2_000
+"""At most so many parts of a user are rung for in one round."""
 
 _REQUEUE = text("""
-UPDATE job_parts p SET state = 'queued', lease_until = NULL, published_at = NULL
+UPDATE job_parts p SET state = 'queued', lease_until = NULL
 FROM (
     SELECT job_id, number FROM job_parts
     WHERE state = 'running' AND lease_until < now() AND attempt < :max_attempts
@@ -57,54 +61,23 @@ RETURNING p.job_id, p.number, p.attempt, p.worker
 _EXHAUSTED = text("""
 SELECT p.job_id, p.number, p.attempt, p.symbols, p.worker, j.request, j.data_version, j.parts_total
 FROM job_parts p JOIN jobs j ON j.id = p.job_id
-WHERE p.state = 'running' AND p.lease_until < now() AND p.attempt >= :max_attempts AND j.status = 'running'
+WHERE p.state = 'running' AND p.lease_until < now() AND p.attempt >= :max_attempts AND j.status IN ('queued', 'running')
 LIMIT :most
 """)
 
-# A part that was never published since it was queued is due at once. One that was may wait in the broker's queue:
-# if that is empty, it is lost and due after a short pause; if not, nobody knows, and each pause is as long as all
-# before it together, so that a deep queue fills up with few duplicates however long it takes.
-_DUE = text("""
-UPDATE job_parts p SET published_at = now()
-FROM (
-    SELECT q.job_id, q.number FROM job_parts q JOIN jobs j ON j.id = q.job_id
-    WHERE q.state = 'queued' AND j.status IN ('queued', 'running') AND (
-        q.published_at IS NULL
-        OR q.published_at < now() - CASE
-            WHEN :queue_is_empty THEN make_interval(secs => :pause)
-            ELSE GREATEST(make_interval(secs => :pause), q.published_at - j.created_at)
-        END
-    )
-    ORDER BY q.published_at NULLS FIRST, j.created_at, q.number
-    LIMIT :most FOR UPDATE OF q SKIP LOCKED
-) due
-WHERE p.job_id = due.job_id AND p.number = due.number
-RETURNING p.job_id, p.number
-""")
-
-_EXPIRE = text("""
-UPDATE jobs SET status = 'expired', result_file = NULL, result_bytes = NULL, result_etag = NULL
-WHERE id IN (
-    SELECT id FROM jobs WHERE expires_at < now() AND status <> 'expired' LIMIT :most FOR UPDATE SKIP LOCKED
-)
-RETURNING id
-""")
-
-_NEEDED = text("""
-SELECT id, result_file FROM jobs
-WHERE id = ANY(CAST(:ids AS uuid[])) AND status IN ('queued', 'running', 'completed')
-""")
-
-_VERSIONS = text("SELECT DISTINCT data_version FROM jobs WHERE status IN ('queued', 'running')")
-
-_OLD_SESSIONS = text("""
-DELETE FROM sessions WHERE LEAST(expires_at, revoked_at) < now() - interval '1 day'
-""")
-
-_OLD_TOKENS = text("DELETE FROM refresh_tokens WHERE expires_at < now() - interval '1 day'")
-
-# What they charged were days that are over: nobody takes it back any more.
-_OLD_TRIPS = text("DELETE FROM counting_trips WHERE made_at < now() - interval '2 days'")
+# Of each user no more than may run beside those that do: a ring for another would be for nothing.
+_QUEUED = text(f"""
+WITH RECURSIVE {WAITING_USERS}
+SELECT p.job_id, p.number
+FROM waiting w JOIN users u ON u.id = w.user_id LEFT JOIN held h ON h.user_id = u.id
+CROSS JOIN LATERAL (
+    SELECT q.job_id, q.number FROM job_parts q
+    WHERE q.state = 'queued' AND q.user_id = u.id
+      AND q.accepted_at < now() - make_interval(secs => :pause)
+    ORDER BY q.accepted_at, q.job_id, q.number
+    LIMIT GREATEST(0, LEAST(:most, {BOUND} - COALESCE(h.parts, 0)))
+) p
+""")  # noqa: S608 - made of constants of ours
 
 
 class Sweeper:
@@ -116,6 +89,8 @@ class Sweeper:
         engine: Engine,
         broker: redis.Redis,
         celery: Celery,
+        *,
+        expiry: Expiry,
         warming: Warming | None = None,
     ) -> None:
         self._settings = settings
@@ -123,14 +98,13 @@ class Sweeper:
         self._broker = broker
         self._celery = celery
         self._warming = warming
-        self._expired: list[str] = []
-        self._tidied: float | None = None
+        self._bounds = bounds(settings)
         self._steps: tuple[Callable[[Connection], None], ...] = (
             self._fail_exhausted,
             self._requeue_lost,
-            self._publish_due,
-            self._expire,
-            self._tidy,
+            self._ring,
+            expiry.expire,
+            expiry.tidy,
             self._warm,
         )
 
@@ -198,6 +172,7 @@ class Sweeper:
             job_id=str(row.job_id),
             number=row.number,
             attempt=row.attempt,
+            worker=row.worker,
             symbols=tuple(row.symbols),
             request=JobRequest.from_json(row.request),
             data_version=row.data_version,
@@ -208,50 +183,18 @@ class Sweeper:
             outcome = fail_part(connection, claim, reason, self._settings.job_ttl_seconds)
         log.error("part_given_up", job_id=claim.job_id, part=claim.number, worker=row.worker, outcome=outcome.name)
         if outcome is Outcome.ASSEMBLY_QUEUED:
-            publish_parts(self._celery, [(claim.job_id, claim.parts_total)])
+            ring(self._celery, [(claim.job_id, claim.parts_total)])
 
-    def _publish_due(self, connection: Connection) -> None:
-        """Publishes the parts whose message was lost, or never sent."""
-        waiting = int(self._broker.llen(BATCH))
+    def _ring(self, connection: Connection) -> None:
+        """Rings for parts that wait and have no ring: it was lost, or never sent."""
+        rings = int(self._broker.llen(BATCH))
+        values = {**self._bounds, "pause": self._settings.republish_seconds, "most": _RINGS}
         with connection.begin():
-            due = connection.execute(
-                _DUE,
-                {"queue_is_empty": waiting == 0, "pause": self._settings.republish_seconds, "most": _BATCH},
-            ).all()
-        if due:
-            sent = publish_parts(self._celery, [(str(part.job_id), part.number) for part in due])
-            log.info("parts_published", due=len(due), sent=sent, queue=waiting)
-
-    def _expire(self, connection: Connection) -> None:
-        """Expires jobs; their files go a round later, when no download that saw them can still be opening one."""
-        for job_id in self._expired:
-            store.remove_job(self._settings.results_dir, job_id)
-        with connection.begin():
-            self._expired = [str(job_id) for job_id in connection.execute(_EXPIRE, {"most": _BATCH}).scalars()]
-        if self._expired:
-            log.info("jobs_expired", jobs=len(self._expired))
-
-    def _tidy(self, connection: Connection) -> None:
-        """Removes folders, files and market data no job needs, sessions and tokens that ended over a day ago."""
-        if self._tidied is not None and monotonic() - self._tidied < _TIDY_SECONDS:
-            return
-        folders = store.job_folders(self._settings.results_dir)
-        with connection.begin():
-            connection.execute(_OLD_SESSIONS)
-            connection.execute(_OLD_TOKENS)
-            connection.execute(_OLD_TRIPS)
-            needed = {str(row.id): row.result_file for row in connection.execute(_NEEDED, {"ids": folders})}
-            versions = set(connection.execute(_VERSIONS).scalars())
-        results = self._settings.results_dir
-        for folder in folders:
-            if folder not in needed:
-                store.remove_job(results, folder)
-                log.info("folder_removed", folder=folder)
-            elif needed[folder] is not None:
-                store.keep_only(results / needed[folder])  # its worker may have died before it did
-        for version in prune(self._settings.market_dir, versions):
-            log.info("data_removed", data_version=version)
-        self._tidied = monotonic()
+            queued = connection.execute(_QUEUED, values).all()
+        missing = queued[rings:]
+        if missing:
+            sent = ring(self._celery, ((str(part.job_id), part.number) for part in missing))
+            log.info("parts_rung", queued=len(queued), rings=rings, sent=sent)
 
     def _warm(self, _connection: Connection) -> None:
         """Orders what is asked most of new data; of the database it needs the lock alone."""
@@ -268,14 +211,15 @@ def make_sweeper(settings: Settings) -> Sweeper:
     timeout = settings.database_timeout_seconds
     engine = make_engine(settings.database, pool_size=1, timeout=timeout, name="kalpi-sweeper")
     broker = make_client(settings.broker, settings.redis_timeout_seconds)
-    return Sweeper(settings, engine, broker, app, Warming(settings, broker, app))
+    expiry = Expiry(settings, open_store(settings))
+    return Sweeper(settings, engine, broker, app, expiry=expiry, warming=Warming(settings, broker, app))
 
 
 def main() -> None:
     settings = Settings()
     configure(settings.log_level)
     try:
-        sweeper = make_sweeper(settings)
+        sweeper, courier = make_sweeper(settings), make_courier(settings)
     except StartupError as error:
         log.error("sweeper_cannot_start", reason=str(error))  # noqa: TRY400 - the reason says it all
         sys.exit(2)
@@ -286,9 +230,11 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
+    courier.start()
     log.info("sweeper_started", seconds=settings.sweep_seconds)
     while not stop.wait(settings.sweep_seconds):
         sweeper.sweep(stop)
+    courier.stop(_COURIER_SECONDS)
     log.info("sweeper_stopped")
 
 

@@ -5,7 +5,7 @@ Celery 5.7 stops the whole worker at a MemoryError, and the message then stops t
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 import orjson
 from celery import Task
@@ -15,6 +15,7 @@ from common.redis import probe_key
 from worker import jobs, process, values
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 _PROBE_SECONDS = 30
 _INTERACTIVE_LIMITS = {"soft_time_limit": 20, "time_limit": 30}
@@ -25,13 +26,13 @@ class TaskFailed(Exception):  # noqa: N818
     """Stands for what Celery must not see."""
 
 
-def contained(body: Callable[P, None]) -> Callable[P, None]:
+def contained(body: Callable[P, T]) -> Callable[P, T]:
     """Turns what would end the worker into an ordinary failure of the task."""
 
     @functools.wraps(body)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            body(*args, **kwargs)
+            return body(*args, **kwargs)
         except (MemoryError, RecursionError) as error:
             raise TaskFailed(f"{type(error).__name__}: {error}") from None
 
@@ -66,5 +67,6 @@ def answer_probe(nonce: str) -> None:
 
 @app.task(name=PART)
 @contained
-def run_part(job_id: str, number: int) -> None:
-    jobs.run_part(process.resources(), job_id, number)
+def run_part(job_id: str, number: int) -> str:  # noqa: ARG001 - for whom it was rung; whose turn it is may differ
+    """What was done, which Flower shows."""
+    return jobs.run_next_part(process.resources())

@@ -1,7 +1,7 @@
 """Jobs: batches over symbols × indicators × parameter grids."""
 
-import asyncio
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -10,15 +10,18 @@ from fastapi import APIRouter, Query, Request, Response, status
 from api.admission import not_allowed, seconds_left
 from api.caller import Caller, CredentialsDep
 from api.document import problem_response
-from api.job_body import read_job
-from api.jobs import cancel_job, find_job, list_jobs, submit_job
+from api.idempotency import find_key, read_key
+from api.job_body import JobPlan, read_job
+from api.job_ids import read_job_id
+from api.jobs import cancel_job, find_accepted, find_job, list_jobs, submit_job
 from api.negotiation import etag_matches, preferred_wait, read_wait
 from api.paging import from_token, to_token
-from api.ranges import StoredFile
+from api.ranges import Stored, StoredFile
 from api.schemas.jobs import RESULT_RESPONSES, SUBMIT_OPENAPI, Estimate, Job, Jobs
-from api.state import ServicesDep
-from common.errors import Conflict, Gone, InvalidParameters, NotFound, QuotaExceeded
+from api.state import Services, ServicesDep
+from common.errors import Conflict, Gone, InvalidParameters, QuotaExceeded
 from common.jobs import ENDED, JobState, TableFormat
+from common.quota import Standing
 
 router = APIRouter(tags=["jobs"])
 
@@ -35,6 +38,7 @@ router = APIRouter(tags=["jobs"])
             "model": Job | Estimate,
             "description": "It has ended in the time to wait; or, with `validate_only`, what it would cost.",
         },
+        409: problem_response("A request with the same `Idempotency-Key` is still being accepted."),
     },
 )
 async def submit(
@@ -49,25 +53,40 @@ async def submit(
 ) -> Job | Response:
     """Start a job. It costs symbols × series; what fails or is cancelled is given back."""
     wait = preferred_wait(request.headers.get("prefer")) or 0
-    plan = read_job(await request.body(), services.manifest.current(), caller.tier)
-    if plan.rank > caller.tier.rank:
-        raise not_allowed(plan.rank)
-    if validate_only:
-        cost = plan.request.cost
-        if caller.remaining is not None and cost > caller.remaining:
-            raise QuotaExceeded(seconds_left(caller, services.clock()))
-        remaining = None if caller.remaining is None else caller.remaining - cost
-        estimate = Estimate(cost=cost, series=len(plan.request.series), rows=plan.rows, remaining_after=remaining)
-        return Response(estimate.model_dump_json(), media_type="application/json")
-    job_id, request.scope["state"]["standing"] = await submit_job(services, plan, caller)
-    await services.job_ends.wait(job_id, wait)
-    job = await services.database.run(lambda c: Job.of(find_job(c, caller.user_id, job_id)))
+    body = await request.body()
+    key = None if validate_only else read_key(request.headers.get("idempotency-key"), body)
+    earlier = None if key is None else await services.database.run(partial(find_key, user_id=caller.user_id, key=key))
+    if earlier is not None:
+        accepted = await services.database.run(partial(find_accepted, job_id=earlier))
+    else:
+        plan = read_job(body, services.manifest.current(), caller.tier, services.job_bounds)
+        if plan.rank > caller.tier.rank:
+            raise not_allowed(plan.rank)
+        if validate_only:
+            return _estimate(plan, caller, services)
+        accepted, request.scope["state"]["standing"] = await submit_job(services, plan, caller, key)
+    job = Job.accepted(accepted)
+    if wait:
+        await services.job_ends.wait(accepted.id, wait)
+        job = await services.database.run(lambda c: Job.of(find_job(c, caller.user_id, accepted.id)))
     response.headers["Location"] = job.urls.self
-    if wait and job.status in ENDED:
+    if not accepted.is_new:
+        response.headers["Idempotent-Replayed"] = "true"
+    if job.status in ENDED:
         response.status_code = status.HTTP_200_OK
     else:
         response.headers["Retry-After"] = "1"
     return job
+
+
+def _estimate(plan: JobPlan, caller: Standing, services: Services) -> Response:
+    """What a job would cost. Raises what would keep it from being accepted now."""
+    cost = plan.request.cost
+    if caller.remaining is not None and cost > caller.remaining:
+        raise QuotaExceeded(seconds_left(caller, services.clock()))
+    remaining = None if caller.remaining is None else caller.remaining - cost
+    estimate = Estimate(cost=cost, series=len(plan.request.series), rows=plan.rows, remaining_after=remaining)
+    return Response(estimate.model_dump_json(), media_type="application/json")
 
 
 @router.get("/v1/jobs", response_model_exclude_unset=True)
@@ -93,7 +112,7 @@ async def job(
     wait: Annotated[str | None, Query(description="Seconds to wait for an end, 0 to 60.")] = None,
 ) -> Job:
     """How a job stands."""
-    key = _id(job_id)
+    key = read_job_id(job_id)
     seconds = 0 if wait is None else read_wait(wait, ("query", "wait"))
     found = await services.database.run(lambda c: Job.of(find_job(c, caller.user_id, key)))
     if seconds and found.status not in ENDED:
@@ -112,7 +131,7 @@ async def cancel(
     job_id: str, request: Request, caller: Caller, credentials: CredentialsDep, services: ServicesDep
 ) -> Job:
     """Stop a job; the series that have not ended are given back."""
-    key = _id(job_id)
+    key = read_job_id(job_id)
     ttl = services.settings.job_ttl_seconds
     await services.database.run(lambda c: cancel_job(c, caller.user_id, key, ttl))
     request.scope["state"]["standing"] = await services.admissions.standing(credentials.session_id)
@@ -126,7 +145,7 @@ async def cancel(
 )
 async def result(job_id: str, request: Request, caller: Caller, services: ServicesDep) -> Response:
     """The table of a completed job."""
-    key = _id(job_id)
+    key = read_job_id(job_id)
     row = await services.database.run(lambda c: find_job(c, caller.user_id, key))
     if row.status == JobState.EXPIRED:
         raise Gone(f"Job {job_id} has expired")
@@ -135,15 +154,13 @@ async def result(job_id: str, request: Request, caller: Caller, services: Servic
     headers = {"ETag": row.result_etag, "Cache-Control": "private, no-cache"}
     if etag_matches(request.headers.get("if-none-match"), row.result_etag):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
-    path = services.settings.results_dir / row.result_file
-    try:
-        stat = await asyncio.to_thread(path.stat)
-    except FileNotFoundError:
-        raise Gone(f"The result of job {job_id} is no longer stored") from None
     form = TableFormat(row.format)
-    return StoredFile(
-        path, headers=headers, media_type=form.media_type, filename=f"kalpi-{row.id}.{form}", stat_result=stat
+    served = await services.result_store.response(
+        Stored(row.result_file, row.result_bytes, form.media_type, f"kalpi-{row.id}.{form}"), headers
     )
+    if served is None:
+        raise Gone(f"The result of job {job_id} is no longer stored")
+    return served
 
 
 def _no_result(job_id: str, state: str) -> str:
@@ -153,13 +170,6 @@ def _no_result(job_id: str, state: str) -> str:
         case JobState.CANCELLED:
             return f"Job {job_id} was cancelled and has no result"
     return f"Job {job_id} is {state}; its result is not there yet"
-
-
-def _id(job_id: str) -> UUID:
-    try:
-        return UUID(job_id)
-    except ValueError:
-        raise NotFound("job", job_id) from None
 
 
 def _key(token: str) -> tuple[datetime, UUID]:

@@ -217,8 +217,8 @@ class _Visit:
 
     async def _job(self, target: Target, standing: Standing) -> Reply:
         """A durable job for what took too long; it is charged as it is recorded."""
-        job_id, self._state["standing"] = await submit_query(self._services, target.query, standing)
-        location = f"/v1/jobs/{job_id}".encode()
+        job, self._state["standing"] = await submit_query(self._services, target.query, standing)
+        location = f"/v1/jobs/{job.id}".encode()
         return Reply(202, ((b"location", location), (b"retry-after", b"1"), (b"content-length", b"0")))
 
 

@@ -2,11 +2,14 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
+from api.accepted import Accepted
 from api.bounds import MAX_SERIES, MAX_SYMBOLS
+from api.idempotency import MAX_KEY
 from common.catalogue import ALIASES
 from common.jobs import JobState, TableFormat
 from common.query import Interval, Warmup
@@ -29,8 +32,13 @@ class SeriesFault(BaseModel):
 class Urls(BaseModel):
     self: str
     cancel: str
-    events: str | None
+    events: str
     result: str
+
+    @classmethod
+    def of(cls, job_id: UUID) -> "Urls":
+        here = f"/v1/jobs/{job_id}"
+        return cls(self=here, cancel=f"{here}/cancel", events=f"{here}/events", result=f"{here}/result")
 
 
 class Job(BaseModel):
@@ -52,7 +60,7 @@ class Job(BaseModel):
                     "urls": {
                         "self": f"/v1/jobs/{_ID}",
                         "cancel": f"/v1/jobs/{_ID}/cancel",
-                        "events": None,
+                        "events": f"/v1/jobs/{_ID}/events",
                         "result": f"/v1/jobs/{_ID}/result",
                     },
                 }
@@ -78,7 +86,6 @@ class Job(BaseModel):
 
     @classmethod
     def of(cls, row: Row[Any]) -> "Job":
-        here = f"/v1/jobs/{row.id}"
         return cls(
             id=str(row.id),
             status=row.status,
@@ -91,8 +98,27 @@ class Job(BaseModel):
             cost=row.cost - row.refunded,
             progress=_progress(row),
             errors=row.errors or [],
-            urls=Urls(self=here, cancel=f"{here}/cancel", events=None, result=f"{here}/result"),
+            urls=Urls.of(row.id),
             **({"warnings": row.warnings} if row.warnings else {}),
+        )
+
+    @classmethod
+    def accepted(cls, job: Accepted) -> "Job":
+        """As it was in its first moment."""
+        return cls(
+            id=str(job.id),
+            status=JobState.QUEUED,
+            created_at=job.created_at,
+            started_at=None,
+            completed_at=None,
+            expires_at=None,
+            format=TableFormat(job.format),
+            series=SeriesCount(total=job.cost, completed=0, failed=0),
+            cost=job.cost,
+            progress=0.0,
+            errors=[],
+            urls=Urls.of(job.id),
+            **({"warnings": list(job.warnings)} if job.warnings else {}),
         )
 
 
@@ -109,10 +135,10 @@ class Estimate(BaseModel):
 
 
 def _progress(row: Row[Any]) -> float:
-    """Share of the parts that have ended, the making of the result counted as one."""
+    """Share of the parts that have ended, the joining of their pieces counted as one."""
     if row.status in (JobState.COMPLETED, JobState.FAILED, JobState.EXPIRED):
         return 1.0
-    share: float = row.parts_ended / (row.parts_total + 1)
+    share: float = row.parts_ended / (row.parts_total + (row.parts_total > 1))
     return round(share, 3)
 
 
@@ -161,6 +187,11 @@ _BODY: dict[str, Any] = {
         "warmup": {"type": "string", "enum": list(Warmup), "default": "full"},
         "include_ohlcv": {"type": "boolean", "default": False},
         "format": {"type": "string", "enum": list(TableFormat), "default": "parquet"},
+        "webhook_url": {
+            "type": "string",
+            "format": "uri",
+            "description": "Is told of the end of the job, by Standard Webhooks.",
+        },
     },
 }
 
@@ -172,6 +203,13 @@ SUBMIT_OPENAPI: dict[str, Any] = {
             "required": False,
             "schema": {"type": "string", "example": "wait=5"},
             "description": "`wait=N` waits N seconds (0 to 60) for the job to end.",
+        },
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "example": "nightly-2025-10-01"},
+            "description": "For 24 hours the same key with the same body is the same job, however often it is sent.",
         },
     ],
     "requestBody": {

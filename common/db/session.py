@@ -2,11 +2,17 @@
 
 from sqlalchemy import Engine, create_engine, make_url
 
+_AT_ONCE = " -c synchronous_commit=off"
+"""A commit returns before it is on disk: a crash of PostgreSQL may forget the last fraction of a second."""
 
-def make_engine(database_url: str, *, pool_size: int = 2, timeout: float = 5, name: str = "kalpi") -> Engine:
+
+def make_engine(
+    database_url: str, *, pool_size: int = 2, timeout: float = 5, name: str = "kalpi", waits_for_disk: bool = True
+) -> Engine:
     """An engine whose every wait is bounded by `timeout` seconds: for a pooled connection, a new one, a statement.
 
-    It connects on first use. `name` is what PostgreSQL shows in pg_stat_activity.
+    It connects on first use. `name` is what PostgreSQL shows in pg_stat_activity. Unless it `waits_for_disk`, a crash
+    of PostgreSQL may forget the last fraction of a second of what was committed.
     """
     return create_engine(
         database_url,
@@ -14,7 +20,7 @@ def make_engine(database_url: str, *, pool_size: int = 2, timeout: float = 5, na
         max_overflow=0,
         pool_timeout=timeout,
         pool_pre_ping=True,
-        connect_args=_connection(timeout, name),
+        connect_args=_connection(timeout, name, "" if waits_for_disk else _AT_ONCE),
     )
 
 
@@ -24,7 +30,7 @@ def counting_arguments(database_url: str, *, timeout: float, name: str) -> dict[
     A statement returns before it is on disk: a crash of PostgreSQL may forget the last fraction of a second.
     """
     plain = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
-    return {"dsn": plain, **_connection(timeout, name, " -c synchronous_commit=off")}
+    return {"dsn": plain, **_connection(timeout, name, _AT_ONCE)}
 
 
 def _connection(timeout: float, name: str, options: str = "") -> dict[str, str | int]:

@@ -121,8 +121,10 @@ jobs = Table(
     Column("result_file", Text),  # relative to the result store
     Column("result_bytes", BigInteger),
     Column("result_etag", Text),
+    Column("webhook_url", Text),  # told of the end
     _one_of("status", JobState),
     Index("ix_jobs_user_id_created_at_id", "user_id", "created_at", "id"),
+    Index("ix_jobs_live", "user_id", postgresql_where=text("status IN ('queued', 'running')")),
     Index(
         "ix_jobs_expires_at",
         "expires_at",
@@ -134,20 +136,64 @@ job_parts = Table(
     "job_parts",
     metadata,
     Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
-    Column("number", Integer, primary_key=True),  # 0 … parts_total - 1; parts_total is the assembly
+    Column("number", Integer, primary_key=True),  # 0 … parts_total - 1; parts_total is the assembly, if there is one
+    Column("user_id", Integer, nullable=False),  # of the job, as is accepted_at: parts are claimed in turns of users
+    _moment("accepted_at", nullable=False),
     Column("symbols", ARRAY(Text), nullable=False),  # empty for the assembly
     Column("state", Text, nullable=False),
     Column("attempt", SmallInteger, nullable=False, server_default=text("0")),
+    _moment("claimed_at"),
     _moment("lease_until"),
-    _moment("published_at"),
-    Column("worker", Text),  # who holds it, for people
+    Column("worker", Text),  # who holds it
     Column("file", Text),  # written by the attempt that finished it
+    Column("file_bytes", BigInteger),
     Column("errors", JSONB),  # [{symbol, indicator, detail}]
     _one_of("state", PartState),
     Index(
-        "ix_job_parts_open",
-        "state",
-        "lease_until",
-        postgresql_where=text("state IN ('queued', 'running')"),
+        "ix_job_parts_queued",
+        "user_id",
+        "accepted_at",
+        "job_id",
+        "number",
+        postgresql_where=text("state = 'queued'"),
     ),
+    Index("ix_job_parts_running", "lease_until", "user_id", postgresql_where=text("state = 'running'")),
+    Index("ix_job_parts_user_id_claimed_at", "user_id", "claimed_at"),
+)
+
+idempotency_keys = Table(  # which job a client's key stands for
+    "idempotency_keys",
+    metadata,
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),  # SHA-256 of the body it came with
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now(), index=True),
+)
+
+webhook_secrets = Table(  # what a user's webhooks are signed with: the current one, and those on their way out
+    "webhook_secrets",
+    metadata,
+    Column("id", Integer, Identity(), primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("secret", LargeBinary, nullable=False),
+    _created_at(),
+    _moment("retires_at"),
+    Index("uq_webhook_secrets_current", "user_id", unique=True, postgresql_where=text("retires_at IS NULL")),
+)
+
+webhook_deliveries = Table(  # a message to a webhook, written in the transaction that ends the job
+    "webhook_deliveries",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("url", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="pending"),
+    _created_at(),
+    # Of the next attempt; while one is under way, when it counts as lost.
+    Column("due_at", DateTime(timezone=True), server_default=func.now()),
+    Column("attempts", JSONB, nullable=False, server_default=text("'[]'")),  # [{at, status, detail, milliseconds}]
+    CheckConstraint("state IN ('pending', 'delivered', 'failed')", name="state_known"),
+    Index("ix_webhook_deliveries_due", "due_at", postgresql_where=text("state = 'pending'")),
 )

@@ -82,7 +82,8 @@ def test_a_job_from_submission_to_bytes(client: httpx.Client) -> None:
         "id", "status", "created_at", "started_at", "completed_at", "expires_at", "format", "series", "cost",
         "progress", "errors", "urls",
     ]  # fmt: skip
-    assert job["urls"] == {"self": here, "cancel": f"{here}/cancel", "events": None, "result": f"{here}/result"}
+    paths = {"cancel": f"{here}/cancel", "events": f"{here}/events", "result": f"{here}/result"}
+    assert job["urls"] == {"self": here, **paths}
     assert (job["series"]["total"], job["cost"], job["errors"]) == (COST, COST, [])
     ended = client.get(here, params={"wait": 30}).json()
     assert (ended["status"], ended["progress"]) == ("completed", 1.0)
@@ -221,10 +222,10 @@ def test_what_is_not_there_and_what_is_wrong(client: httpx.Client) -> None:
     answer = client.post("/v1/jobs", json=BODY | {"symbols": ["SYN01"]})
     assert (answer.status_code, answer.json()["detail"]) == (404, "Symbol 'SYN01' not found")
     assert answer.json()["did_you_mean"]
-    answer = client.post("/v1/jobs", json=BODY | {"format": "xlsx"})
+    answer = client.post("/v1/jobs", json=BODY | {"format": "xls"})
     assert answer.status_code == 422
-    formats = "parquet, csv, json, arrow"
-    assert answer.json()["errors"] == [{"loc": ["body", "format"], "msg": f"'xlsx' is not one of {formats}"}]
+    formats = "parquet, csv, json, arrow, xlsx"
+    assert answer.json()["errors"] == [{"loc": ["body", "format"], "msg": f"'xls' is not one of {formats}"}]
     answer = client.post("/v1/jobs", json=BODY, params={"validate": "true"})
     assert "did you mean 'validate_only'" in answer.json()["errors"][0]["msg"]
     answer = client.post("/v1/jobs", content=b"[" + b" " * 2**20 + b"]")

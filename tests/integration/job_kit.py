@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import redis
 from sqlalchemy import Engine, Row, text
 
-from api.jobs import make_draft, record_job
+from api.jobs import Entry, make_draft, record_job
 from common.accounts import create_user
 from common.broker import PROBE, make_celery
 from common.catalogue import find
@@ -26,8 +26,12 @@ from common.redis import probe_key
 from common.settings import Settings
 from common.tiers import TierName
 from tests.stack import ROOT
+from worker.jobs import run_claimed
 from worker.market.store import MarketFile
+from worker.requests import Requests
 from worker.resources import Resources
+from worker.transitions import Claim, claim_next
+from worker.turns import bounds
 
 TODAY = datetime.now(UTC).date()
 
@@ -77,6 +81,10 @@ def make_request(manifest: Manifest, symbols: int, series: Sequence[Series], for
     )
 
 
+def _runs(symbols: Sequence[str], length: int) -> list[tuple[str, ...]]:
+    return [tuple(symbols[i : i + length]) for i in range(0, len(symbols), length)]
+
+
 @dataclass(frozen=True)
 class Desk:
     """A user who submits jobs, and what there is to see of them in the database."""
@@ -102,13 +110,12 @@ class Desk:
         """A charged job whose parts have `parts_of` symbols; no message is sent. Returns its id."""
         manifest = ManifestFile(self.settings.market_dir).current()
         request = make_request(manifest, symbols, series, form)
-        rows = next(iter(manifest.symbols.values())).rows
         job_id = uuid4()
         with self.engine.begin() as connection:
             charged = charge_whole(connection, self.user_id, request.cost, TODAY)
             assert charged is not None
-            draft = make_draft(request, manifest, rows * len(request.columns) * parts_of)
-            record_job(connection, job_id, draft, self.user_id, charged.day)
+            draft = replace(make_draft(request, manifest, 1), parts=_runs(request.symbols, parts_of))
+            record_job(connection, Entry(job_id, draft, self.user_id), charged.day)
         return str(job_id)
 
     def job(self, job_id: str) -> Row[Any]:
@@ -136,6 +143,50 @@ class Desk:
         with self.engine.begin() as connection:
             connection.execute(text(statement), values)
 
+    def lose(self, job_id: str, number: int) -> None:
+        """A worker takes a part and is never heard of again."""
+        assert self.claim(job_id, number, worker="lost") is not None
+        self.end_lease(job_id, number)
+
+    def requeue(self, job_id: str, number: int) -> None:
+        """What the sweeper does with a part whose lease has ended."""
+        self.change(
+            "UPDATE job_parts SET state = 'queued', lease_until = NULL WHERE job_id = :id AND number = :number",
+            id=UUID(job_id),
+            number=number,
+        )
+
+    def claim(self, job_id: str, number: int, *, worker: str = "test") -> Claim | None:
+        """The claim of that part, whose turn is made to be the next; None when it cannot be claimed."""
+        mine = {"id": UUID(job_id), "number": number}
+        with self.engine.connect() as connection:
+            connection.execute(
+                text(
+                    "UPDATE job_parts SET accepted_at = '-infinity'"
+                    " WHERE job_id = :id AND number = :number AND state = 'queued'"
+                ),
+                mine,
+            )
+            claim = claim_next(
+                connection, worker=worker, lease=30, bounds=bounds(self.settings), requests=Requests(), ttl=3600
+            )
+            if claim is None or (claim.job_id, claim.number) != (job_id, number):
+                connection.rollback()
+                return None
+            connection.commit()
+            return claim
+
+    def run(self, resources: Resources, job_id: str, number: int) -> None:
+        """A worker runs that part, if it can be claimed."""
+        claim = self.claim(job_id, number, worker=resources.worker)
+        if claim is not None:
+            run_claimed(resources, claim)
+
+    def run_all(self, resources: Resources, job_id: str) -> None:
+        """Every part in its order, the assembly last."""
+        for number in range(len(self.states(job_id))):
+            self.run(resources, job_id, number)
+
     def end_lease(self, job_id: str, number: int) -> None:
         self.change(
             "UPDATE job_parts SET lease_until = now() - interval '1 second' WHERE job_id = :id AND number = :number",
@@ -143,8 +194,13 @@ class Desk:
             number=number,
         )
 
+    @property
+    def results(self) -> Path:
+        """The folder of the result store."""
+        return self.settings.state_dir / "results"
+
     def result(self, job_id: str) -> bytes:
-        return (self.settings.results_dir / self.job(job_id).result_file).read_bytes()
+        return (self.results / self.job(job_id).result_file).read_bytes()
 
 
 @contextmanager

@@ -90,7 +90,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     folder = tmp_path_factory.mktemp("durability")
     data = write_sample(folder / "sample.parquet", SYMBOLS)
     env = {
-        "KALPI_PART_CELLS": "1",
+        "KALPI_PART_MILLISECONDS": "1",
         "KALPI_PART_LEASE_SECONDS": "2",
         "KALPI_SWEEP_SECONDS": "0.5",
         "KALPI_REPUBLISH_SECONDS": "2",

@@ -4,58 +4,46 @@ import io
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from api.jobs import cancel_job, make_draft, record_job
-from common.dataset import ManifestFile
+from api.jobs import cancel_job
 from common.errors import Conflict, KalpiError, NotFound
 from common.jobs import SeriesError, TableFormat
-from common.quota import charge_whole
-from tests.integration.job_kit import TODAY, Desk, make_request, sma, wait_until
-from worker import jobs, store
-from worker.jobs import run_part
+from tests.integration.job_kit import TODAY, Desk, sma, wait_until
+from worker import jobs
 from worker.resources import Resources
-from worker.transitions import Claim, Outcome, claim_part, complete_part, fail_part, release, renew
+from worker.transitions import Claim, Outcome, StoredFile, complete_part, fail_part, release, renew
 
 TTL = 3600.0
-
-
-def claim(desk: Desk, job_id: str, number: int, worker: str = "test") -> Claim | None:
-    with desk.engine.begin() as connection:
-        return claim_part(connection, job_id, number, worker=worker, lease=30, max_attempts=3)
+A_FILE = StoredFile("a-file", 0, '""')
 
 
 def claimed(desk: Desk, job_id: str, number: int) -> Claim:
-    found = claim(desk, job_id, number)
+    found = desk.claim(job_id, number)
     assert found is not None
     return found
 
 
 def complete(desk: Desk, held: Claim, errors: tuple[SeriesError, ...] = ()) -> Outcome:
     with desk.engine.begin() as connection:
-        return complete_part(connection, held, "a-file", errors, TTL)
-
-
-def run_all(resources: Resources, desk: Desk, job_id: str) -> None:
-    """Every part in its order, the assembly last."""
-    for number in range(desk.job(job_id).parts_total + 1):
-        run_part(resources, job_id, number)
+        return complete_part(connection, held, A_FILE, errors, TTL)
 
 
 def test_a_job_runs_to_its_result(desk: Desk, resources: Resources) -> None:
     job_id = desk.submit(symbols=3, series=sma(5, 10))
-    run_all(resources, desk, job_id)
+    desk.run_all(resources, job_id)
     job = desk.job(job_id)
     assert (job.status, job.series_completed, job.series_failed, job.refunded) == ("completed", 6, 0, 0)
     assert job.started_at <= job.completed_at
     assert job.expires_at - job.completed_at == timedelta(seconds=desk.settings.job_ttl_seconds)
     assert desk.result(job_id).startswith(b"symbol,date,sma_5,sma_10\n")
     assert job.result_bytes == len(desk.result(job_id))
-    folder = desk.settings.results_dir / job_id
+    folder = desk.results / job_id
     assert [f.name for f in folder.iterdir()] == [job.result_file.partition("/")[2]]
     assert desk.used() == 6
 
@@ -66,7 +54,7 @@ def test_the_cut_does_not_show_in_the_rows(desk: Desk, resources: Resources, for
     whole = desk.submit(symbols=5, parts_of=5, form=form)
     parts = desk.submit(symbols=5, parts_of=2, form=form)
     for job_id in (whole, parts):
-        run_all(resources, desk, job_id)
+        desk.run_all(resources, job_id)
     assert (desk.job(whole).parts_total, desk.job(parts).parts_total) == (1, 3)
     if form in {TableFormat.CSV, TableFormat.JSON}:
         assert desk.result(whole) == desk.result(parts)
@@ -75,85 +63,21 @@ def test_the_cut_does_not_show_in_the_rows(desk: Desk, resources: Resources, for
         assert rows_of(desk.result(whole), form) == rows_of(desk.result(parts), form)
 
 
-def rows_of(result: bytes, form: TableFormat) -> list[dict[str, object]]:
+def rows_of(result: bytes, form: TableFormat) -> list[tuple[object, ...]]:
     source = io.BytesIO(result)
-    table = pa.ipc.open_stream(source).read_all() if form is TableFormat.ARROW else pq.read_table(source)
-    assert table.num_rows
-    return table.to_pylist()
-
-
-def submit_bars(desk: Desk, *, symbols: int, form: TableFormat = TableFormat.CSV) -> str:
-    """A charged job for the bars themselves, a part for each symbol."""
-    manifest = ManifestFile(desk.settings.market_dir).current()
-    request = replace(make_request(manifest, symbols, (), form), include_ohlcv=True)
-    job_id = uuid4()
-    with desk.engine.begin() as connection:
-        charged = charge_whole(connection, desk.user_id, request.cost, TODAY)
-        assert charged is not None
-        record_job(connection, job_id, make_draft(request, manifest, 1), desk.user_id, charged.day)
-    return str(job_id)
-
-
-@pytest.mark.parametrize("form", list(TableFormat))
-def test_bars_alone_count_one_series_of_each_symbol(desk: Desk, resources: Resources, form: TableFormat) -> None:
-    job_id = submit_bars(desk, symbols=2, form=form)
-    assert (desk.job(job_id).cost, desk.used()) == (2, 2)
-    run_all(resources, desk, job_id)
-    job = desk.job(job_id)
-    assert (job.status, job.series_completed, job.series_failed, job.refunded, desk.used()) == ("completed", 2, 0, 0, 2)
-    if form is TableFormat.CSV:
-        assert desk.result(job_id).startswith(b"symbol,date,open,high,low,close,volume\n")
-
-
-def test_bars_that_fail_are_given_back_and_null(
-    desk: Desk, resources: Resources, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job_id = submit_bars(desk, symbols=2)
-    compute = jobs.compute_table
-    first = desk.part(job_id, 0).symbols[0]
-
-    def poisoned(market: object, request: object, symbols: tuple[str, ...]) -> object:
-        if first in symbols and request.include_ohlcv:  # type: ignore[attr-defined]
-            raise KalpiError("no such thing")
-        return compute(market, request, symbols)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(jobs, "compute_table", poisoned)
-    run_all(resources, desk, job_id)
-    job = desk.job(job_id)
-    assert (job.status, job.series_completed, job.series_failed, job.refunded, desk.used()) == ("completed", 1, 1, 1, 1)
-    assert desk.part(job_id, 0).errors == [{"symbol": first, "indicator": "ohlcv", "detail": "no such thing"}]
-    lines = desk.result(job_id).decode().splitlines()
-    of_first = [line for line in lines if line.startswith(f"{first},")]
-    assert all(line.endswith(",,,,,") for line in of_first)
-    assert len(lines) == 1 + 2 * len(of_first)
-
-
-def test_bars_of_one_symbol_that_fail_fail_the_job(
-    desk: Desk, resources: Resources, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job_id = submit_bars(desk, symbols=1)
-
-    def wrong(*_: object) -> object:
-        raise KalpiError("no such thing")
-
-    monkeypatch.setattr(jobs, "compute_table", wrong)
-    run_part(resources, job_id, 0)
-    job = desk.job(job_id)
-    assert (job.status, job.series_failed, job.refunded, desk.used()) == ("failed", 1, 1, 0)
-
-
-def test_bars_that_are_cancelled_are_given_back(desk: Desk, resources: Resources) -> None:
-    job_id = submit_bars(desk, symbols=3)
-    run_part(resources, job_id, 0)
-    with desk.engine.begin() as connection:
-        cancel_job(connection, desk.user_id, UUID(job_id), TTL)
-    assert (desk.job(job_id).refunded, desk.used()) == (2, 1)
+    if form is TableFormat.XLSX:
+        rows = list(openpyxl.load_workbook(source, read_only=True).active.values)
+    else:
+        table = pa.ipc.open_stream(source).read_all() if form is TableFormat.ARROW else pq.read_table(source)
+        rows = [tuple(row.values()) for row in table.to_pylist()]
+    assert rows
+    return rows
 
 
 def test_a_part_is_claimed_by_one(desk: Desk) -> None:
     job_id = desk.submit()
     with ThreadPoolExecutor(8) as threads:
-        claims = list(threads.map(lambda i: claim(desk, job_id, 0, f"worker-{i}"), range(8)))
+        claims = list(threads.map(lambda i: desk.claim(job_id, 0, worker=f"worker-{i}"), range(8)))
     held = [c for c in claims if c is not None]
     assert [c.attempt for c in held] == [1]
     assert desk.part(job_id, 0).attempt == 1
@@ -162,14 +86,14 @@ def test_a_part_is_claimed_by_one(desk: Desk) -> None:
 
 def test_an_assembly_that_waits_cannot_be_claimed(desk: Desk) -> None:
     job_id = desk.submit(symbols=2)
-    assert claim(desk, job_id, 2) is None
-    assert claim(desk, job_id, 3) is None
+    assert desk.claim(job_id, 2) is None
+    assert desk.claim(job_id, 3) is None
 
 
 def test_a_stale_attempt_finishes_nothing(desk: Desk) -> None:
     job_id = desk.submit()
     stale = claimed(desk, job_id, 0)
-    desk.end_lease(job_id, 0)
+    desk.requeue(job_id, 0)
     fresh = claimed(desk, job_id, 0)
     assert (stale.attempt, fresh.attempt) == (1, 2)
     assert complete(desk, stale) is Outcome.REFUSED
@@ -185,26 +109,49 @@ def test_a_stale_attempt_finishes_nothing(desk: Desk) -> None:
     assert desk.job(job_id).parts_ended == 1
 
 
-def test_a_stale_worker_removes_its_file(desk: Desk, resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
-    job_id = desk.submit(symbols=2)
-    compute = jobs.compute_table
+def test_the_same_attempt_of_another_worker_finishes_nothing(desk: Desk) -> None:
+    """PostgreSQL has crashed and forgotten a claim: its number is given to another."""
+    job_id = desk.submit()
+    forgotten = claimed(desk, job_id, 0)
+    desk.requeue(job_id, 0)
+    desk.change("UPDATE job_parts SET attempt = 0 WHERE job_id = :id AND number = 0", id=UUID(job_id))
+    other = desk.claim(job_id, 0, worker="another")
+    assert other is not None
+    assert other.attempt == forgotten.attempt
+    assert complete(desk, forgotten) is Outcome.REFUSED
+    assert complete(desk, other) is Outcome.ENDED
 
-    def overtaken(*args: object) -> object:
-        desk.end_lease(job_id, 0)
-        claimed(desk, job_id, 0)
+
+def test_what_a_stale_worker_has_written_does_not_count(
+    desk: Desk, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed, job_id = desk.submit(symbols=2), desk.submit(symbols=2)
+    desk.run_all(resources, undisturbed)
+    compute = jobs.compute_table
+    overtaken: list[Claim] = []
+
+    def overtake(*args: object) -> object:
+        if not overtaken:
+            desk.requeue(job_id, 0)
+            overtaken.append(claimed(desk, job_id, 0))
         return compute(*args)
 
-    monkeypatch.setattr(jobs, "compute_table", overtaken)
-    run_part(resources, job_id, 0)
-    assert list((desk.settings.results_dir / job_id).iterdir()) == []
+    monkeypatch.setattr(jobs, "compute_table", overtake)
+    desk.run(resources, job_id, 0)
     assert (desk.part(job_id, 0).attempt, desk.part(job_id, 0).state) == (2, "running")
+    assert desk.part(job_id, 0).file is None
+    jobs.run_claimed(resources, replace(overtaken[0], worker="test"))
+    desk.run_all(resources, job_id)
+    assert desk.result(job_id) == desk.result(undisturbed)
+    folder = desk.results / job_id
+    assert [f.name for f in folder.iterdir()] == [desk.job(job_id).result_file.partition("/")[2]]
 
 
 def test_a_part_delivered_many_times_counts_once(desk: Desk, resources: Resources) -> None:
     job_id = desk.submit(symbols=2)
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda _: run_part(resources, job_id, 0), range(8)))
-    run_part(resources, job_id, 0)
+        list(threads.map(lambda _: desk.run(resources, job_id, 0), range(8)))
+    desk.run(resources, job_id, 0)
     assert (desk.job(job_id).parts_ended, desk.job(job_id).series_completed) == (1, 2)
     assert desk.part(job_id, 0).attempt == 1
 
@@ -221,7 +168,7 @@ def test_a_lease_is_renewed_while_its_part_runs(
         return compute(*args)
 
     monkeypatch.setattr(jobs, "compute_table", slow)
-    run_part(resources, job_id, 0)
+    desk.run(resources, job_id, 0)
     assert desk.part(job_id, 0).state == "completed"
 
 
@@ -260,14 +207,13 @@ def test_a_part_that_fails_is_tried_three_times_then_null(
 
     monkeypatch.setattr(jobs, "compute_table", poisoned)
     for attempt in (1, 2):
-        run_part(resources, job_id, 0)
+        desk.run(resources, job_id, 0)
         assert (desk.part(job_id, 0).state, desk.part(job_id, 0).attempt) == ("queued", attempt)
-        assert desk.part(job_id, 0).published_at is None
-    run_part(resources, job_id, 0)
+    desk.run(resources, job_id, 0)
     assert desk.part(job_id, 0).state == "failed"
     assert desk.used() == 2
-    run_part(resources, job_id, 1)
-    run_part(resources, job_id, 2)
+    desk.run(resources, job_id, 1)
+    desk.run(resources, job_id, 2)
     job = desk.job(job_id)
     assert (job.status, job.series_completed, job.series_failed, job.refunded) == ("completed", 2, 2, 2)
     errors = desk.part(job_id, 0).errors
@@ -285,18 +231,18 @@ def test_a_part_whose_file_does_not_count_any_more_is_computed_again(
     desk: Desk, resources: Resources, monkeypatch: pytest.MonkeyPatch, loss: str
 ) -> None:
     whole, job_id = desk.submit(symbols=2), desk.submit(symbols=2)
-    run_all(resources, desk, whole)
+    desk.run_all(resources, whole)
     for number in range(2):
-        run_part(resources, job_id, number)
-    file = desk.settings.results_dir / desk.part(job_id, 0).file
+        desk.run(resources, job_id, number)
+    file = desk.results / desk.part(job_id, 0).file
     if loss == "missing":
         file.unlink()
     elif loss == "truncated":
         file.write_bytes(file.read_bytes()[:-100])
     else:
         file.write_bytes(b"anything")
-        monkeypatch.setattr(store, "boot", lambda: "another")
-    run_part(resources, job_id, 2)
+        monkeypatch.setattr(resources.store, "era", "another")
+    desk.run(resources, job_id, 2)
     assert desk.job(job_id).status == "completed"
     assert desk.result(job_id) == desk.result(whole)
 
@@ -310,19 +256,19 @@ def test_what_cannot_be_right_is_not_tried_again(
         raise KalpiError("no such thing")
 
     monkeypatch.setattr(jobs, "compute_table", wrong)
-    run_part(resources, job_id, 0)
+    desk.run(resources, job_id, 0)
     job = desk.job(job_id)
     assert (job.status, job.series_failed, job.refunded, desk.used()) == ("failed", 2, 2, 0)
     assert job.completed_at is not None
     assert job.expires_at is not None
-    assert desk.states(job_id) == ["failed", "cancelled"]
+    assert desk.states(job_id) == ["failed"]
     assert desk.part(job_id, 0).errors[0]["detail"] == "no such thing"
 
 
 def test_a_job_whose_data_is_gone_fails_and_says_so(desk: Desk, resources: Resources) -> None:
     job_id = desk.submit(symbols=1)
     desk.change("UPDATE jobs SET data_version = 'gone'")
-    run_part(resources, job_id, 0)
+    desk.run(resources, job_id, 0)
     assert desk.job(job_id).status == "failed"
     assert [e["detail"] for e in desk.part(job_id, 0).errors] == ["the market data it was asked of is gone"] * 2
 
@@ -332,15 +278,15 @@ def test_an_assembly_that_fails_fails_the_job_and_gives_all_back(
 ) -> None:
     job_id = desk.submit(symbols=2)
     other = desk.submit(symbols=1)
-    run_part(resources, job_id, 0)
-    run_part(resources, job_id, 1)
+    desk.run(resources, job_id, 0)
+    desk.run(resources, job_id, 1)
 
     def full(*_: object) -> object:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(jobs, "encode_table", full)
+    monkeypatch.setattr(jobs, "join", full)
     for _ in range(3):
-        run_part(resources, job_id, 2)
+        desk.run(resources, job_id, 2)
     job = desk.job(job_id)
     assert (job.status, job.refunded, job.result_file) == ("failed", 4, None)
     assert desk.part(job_id, 2).errors == [{"symbol": None, "indicator": None, "detail": "could not be computed"}]
@@ -349,7 +295,7 @@ def test_an_assembly_that_fails_fails_the_job_and_gives_all_back(
 
 def test_cancelling_gives_back_what_has_not_ended(desk: Desk, resources: Resources) -> None:
     job_id = desk.submit(symbols=3, series=sma(5, 10))
-    run_part(resources, job_id, 0)
+    desk.run(resources, job_id, 0)
     held = claimed(desk, job_id, 1)
     for _ in range(2):  # the second time changes nothing
         with desk.engine.begin() as connection:
@@ -358,7 +304,7 @@ def test_cancelling_gives_back_what_has_not_ended(desk: Desk, resources: Resourc
         assert (job.status, job.refunded, desk.used()) == ("cancelled", 4, 2)
     assert desk.states(job_id) == ["completed", "cancelled", "cancelled", "cancelled"]
     assert complete(desk, held) is Outcome.REFUSED
-    assert claim(desk, job_id, 2) is None
+    assert desk.claim(job_id, 2) is None
     assert desk.used() == 2
 
 
@@ -367,7 +313,7 @@ def test_only_what_runs_can_be_cancelled_and_only_by_its_owner(desk: Desk, resou
     stranger = Desk.open(desk.engine, desk.settings)
     with desk.engine.begin() as connection, pytest.raises(NotFound):
         cancel_job(connection, stranger.user_id, UUID(job_id), TTL)
-    run_all(resources, desk, job_id)
+    desk.run_all(resources, job_id)
     with desk.engine.begin() as connection, pytest.raises(Conflict):
         cancel_job(connection, desk.user_id, UUID(job_id), TTL)
 

@@ -17,19 +17,20 @@ import pytest
 import redis
 from sqlalchemy import Engine, text
 
+from api.jobs import cancel_job
 from common.broker import BATCH, make_celery
 from common.db.session import make_engine
 from common.redis import make_client
 from common.settings import Settings
 from tests.integration.job_kit import Desk, make_resources, make_settings, wait_until
 from tests.stack import ROOT
-from worker.doorbell import publish_parts
-from worker.jobs import run_part
+from worker.doorbell import ring
+from worker.expiry import Expiry
 from worker.market.publish import publish
 from worker.market.sample import generate
 from worker.resources import Resources
+from worker.store import open_store
 from worker.sweeper import Sweeper
-from worker.transitions import claim_part
 
 MakeSweeper = Callable[[Settings], Sweeper]
 
@@ -44,7 +45,7 @@ def make_sweeper() -> Iterator[MakeSweeper]:
         broker = make_client(settings.broker, 2)
         celery = make_celery(lambda: settings)
         made.extend((engine.dispose, broker.close, celery.close))
-        return Sweeper(settings, engine, broker, celery)
+        return Sweeper(settings, engine, broker, celery, expiry=Expiry(settings, open_store(settings)))
 
     yield make
     for close in made:
@@ -73,25 +74,18 @@ def queued(broker: redis.Redis) -> list[str]:
     return [orjson.loads(message)["headers"]["id"] for message in reversed(broker.lrange(BATCH, 0, -1))]
 
 
-def lose(desk: Desk, job_id: str, number: int) -> None:
-    """A worker takes a part and is never heard of again."""
-    with desk.engine.begin() as connection:
-        assert claim_part(connection, job_id, number, worker="lost", lease=30, max_attempts=3)
-    desk.end_lease(job_id, number)
-
-
 def age(desk: Desk, seconds: float) -> None:
     """As if every job had been submitted so long ago."""
     ago = "- make_interval(secs => :seconds)"
     desk.change(f"UPDATE jobs SET created_at = created_at {ago}", seconds=seconds)
-    desk.change(f"UPDATE job_parts SET published_at = published_at {ago}", seconds=seconds)
+    desk.change(f"UPDATE job_parts SET accepted_at = accepted_at {ago}", seconds=seconds)
 
 
 def test_a_part_whose_worker_is_lost_is_queued_and_published_again(
     desk: Desk, sweep: Callable[[], None], broker: redis.Redis
 ) -> None:
     job_id = desk.submit(symbols=2)
-    lose(desk, job_id, 1)
+    desk.lose(job_id, 1)
     sweep()
     assert (desk.part(job_id, 1).state, desk.part(job_id, 1).attempt) == ("queued", 1)
     assert queued(broker) == [f"{job_id}:1"]
@@ -99,8 +93,7 @@ def test_a_part_whose_worker_is_lost_is_queued_and_published_again(
 
 def test_a_part_that_runs_is_left_alone(desk: Desk, sweep: Callable[[], None], broker: redis.Redis) -> None:
     job_id = desk.submit(symbols=1)
-    with desk.engine.begin() as connection:
-        assert claim_part(connection, job_id, 0, worker="alive", lease=30, max_attempts=3)
+    assert desk.claim(job_id, 0, worker="alive")
     age(desk, 100)
     sweep()
     assert desk.part(job_id, 0).state == "running"
@@ -111,24 +104,24 @@ def test_a_part_lost_three_times_fails_and_the_job_goes_on(
     desk: Desk, resources: Resources, sweep: Callable[[], None]
 ) -> None:
     job_id = desk.submit(symbols=2)
-    run_part(resources, job_id, 1)
+    desk.run(resources, job_id, 1)
     for _ in range(3):
         assert desk.part(job_id, 0).state == "queued"
-        lose(desk, job_id, 0)
+        desk.lose(job_id, 0)
         sweep()
     part = desk.part(job_id, 0)
     assert (part.state, part.attempt) == ("failed", 3)
     assert part.errors[0]["detail"] == "its worker was lost 3 times"
     assert (desk.used(), desk.job(job_id).refunded) == (2, 2)
-    run_part(resources, job_id, 2)
+    desk.run(resources, job_id, 2)
     assert desk.job(job_id).status == "completed"
 
 
 def test_a_job_whose_every_part_is_lost_fails(desk: Desk, sweep: Callable[[], None]) -> None:
     job_id = desk.submit(symbols=2)
     for _ in range(3):
-        lose(desk, job_id, 0)
-        lose(desk, job_id, 1)
+        desk.lose(job_id, 0)
+        desk.lose(job_id, 1)
         sweep()
     assert (desk.job(job_id).status, desk.used()) == ("failed", 0)
     assert desk.states(job_id) == ["failed", "failed", "cancelled"]
@@ -137,10 +130,11 @@ def test_a_job_whose_every_part_is_lost_fails(desk: Desk, sweep: Callable[[], No
 def test_an_assembly_lost_three_times_fails_the_job(
     desk: Desk, resources: Resources, sweep: Callable[[], None]
 ) -> None:
-    job_id = desk.submit(symbols=1)
-    run_part(resources, job_id, 0)
+    job_id = desk.submit(symbols=2)
+    desk.run(resources, job_id, 0)
+    desk.run(resources, job_id, 1)
     for _ in range(3):
-        lose(desk, job_id, 1)
+        desk.lose(job_id, 2)
         sweep()
     assert (desk.job(job_id).status, desk.used()) == ("failed", 0)
 
@@ -155,30 +149,43 @@ def test_messages_lost_with_redis_are_sent_again(desk: Desk, sweep: Callable[[],
     assert sorted(queued(broker)) == [f"{job_id}:{number}" for number in range(3)]
 
 
-def test_a_deep_queue_is_not_taken_for_a_lost_one(
+def test_rings_are_as_many_as_parts_wait_however_long_they_do(
     desk: Desk, sweep: Callable[[], None], broker: redis.Redis, resources: Resources
 ) -> None:
-    """Over an hour in the queue, a part is published again a few times, not once a round."""
-    job_id = desk.submit(symbols=1)
-    publish_parts(resources.celery, [(job_id, 0)])
-    for _ in range(120):
-        age(desk, 30)
+    job_id = desk.submit(symbols=3)
+    ring(resources.celery, [(job_id, 0)])
+    age(desk, 100)
+    for _ in range(5):
         sweep()
-    assert 5 <= len(queued(broker)) <= 12
+        assert queued(broker) == [f"{job_id}:{number}" for number in range(3)]
+
+
+def test_nobody_rings_for_parts_that_may_not_run_yet(
+    desk: Desk, settings: Settings, make_sweeper: MakeSweeper, broker: redis.Redis
+) -> None:
+    """Two of the user's parts may run at once: one runs, so one more is rung for."""
+    bounded = settings.model_copy(update={"pro_running_parts": 2})
+    job_id = desk.submit(symbols=5)
+    assert desk.claim(job_id, 0)
+    age(desk, 100)
+    sweeper = make_sweeper(bounded)
+    for _ in range(2):
+        assert sweeper.sweep(threading.Event())
+        assert queued(broker) == [f"{job_id}:1"]
 
 
 def test_an_ended_job_is_not_published(desk: Desk, sweep: Callable[[], None], broker: redis.Redis) -> None:
-    desk.submit(symbols=1)
+    job_id = desk.submit(symbols=1)
     age(desk, 100)
-    desk.change("UPDATE jobs SET status = 'cancelled'")
+    with desk.engine.begin() as connection:
+        cancel_job(connection, desk.user_id, UUID(job_id), 3600)
     sweep()
     assert queued(broker) == []
 
 
 def test_a_job_expires_and_its_files_go(desk: Desk, resources: Resources, sweep: Callable[[], None]) -> None:
-    job_id = desk.submit(symbols=1)
-    run_part(resources, job_id, 0)
-    run_part(resources, job_id, 1)
+    job_id = desk.submit(symbols=2)
+    desk.run_all(resources, job_id)
     sweep()
     assert desk.job(job_id).status == "completed"
     assert desk.result(job_id)
@@ -186,24 +193,37 @@ def test_a_job_expires_and_its_files_go(desk: Desk, resources: Resources, sweep:
     sweep()
     job = desk.job(job_id)
     assert (job.status, job.result_file, job.result_bytes, job.result_etag) == ("expired", None, None, None)
+    assert desk.states(job_id) == []
     sweep()
-    assert not (desk.settings.results_dir / job_id).exists()
+    assert not (desk.results / job_id).exists()
+
+
+def test_a_job_is_forgotten_long_after_it_has_expired(
+    desk: Desk, resources: Resources, settings: Settings, make_sweeper: MakeSweeper
+) -> None:
+    remembered, forgotten = desk.submit(symbols=1), desk.submit(symbols=1)
+    for job_id, days in ((remembered, 29), (forgotten, 31)):
+        desk.run_all(resources, job_id)
+        change = "UPDATE jobs SET expires_at = now() - make_interval(days => :days) WHERE id = :id"
+        desk.change(change, days=days, id=UUID(job_id))
+    make_sweeper(settings).sweep(threading.Event())
+    with desk.engine.connect() as connection:
+        assert list(connection.execute(text("SELECT id FROM jobs")).scalars()) == [UUID(remembered)]
 
 
 def test_folders_no_job_needs_go(desk: Desk, resources: Resources, sweep: Callable[[], None]) -> None:
-    kept = desk.submit(symbols=1)
-    run_part(resources, kept, 0)
-    cancelled = desk.submit(symbols=1)
-    run_part(resources, cancelled, 0)
+    kept = desk.submit(symbols=2)
+    desk.run(resources, kept, 0)
+    cancelled = desk.submit(symbols=2)
+    desk.run(resources, cancelled, 0)
     desk.change("UPDATE jobs SET status = 'cancelled' WHERE id = :id", id=UUID(cancelled))
-    done = desk.submit(symbols=1)
-    run_part(resources, done, 0)
-    run_part(resources, done, 1)
-    results = desk.settings.results_dir
-    (results / done / "0-1.arrow").write_bytes(b"")
+    done = desk.submit(symbols=2)
+    desk.run_all(resources, done)
+    results = desk.results
+    (results / done / "0-1.piece").write_bytes(b"")
     orphan = results / str(uuid4())
     orphan.mkdir()
-    (orphan / "0-1.arrow").write_bytes(b"")
+    (orphan / "0-1.piece").write_bytes(b"")
     foreign = results / "lost+found"
     foreign.mkdir()
     sweep()
@@ -232,16 +252,14 @@ def test_market_data_stays_until_the_last_job_on_it_has_ended(
     job_id = desk.submit(symbols=1)
     second = publish_another(2)
     running = desk.submit(symbols=2)
-    with engine.begin() as connection:
-        assert claim_part(connection, running, 0, worker="alive", lease=30, max_attempts=3)
+    assert desk.claim(running, 0, worker="alive")
     third, fourth, fifth = (publish_another(seed) for seed in (3, 4, 5))
     assert versions_after_a_sweep() == {first, second, fourth, fifth}
     assert third not in versions_after_a_sweep()
 
     resources = make_resources(own)
     try:
-        run_part(resources, job_id, 0)
-        run_part(resources, job_id, 1)
+        desk.run_all(resources, job_id)
     finally:
         resources.engine.dispose()
         resources.cache.close()
@@ -305,7 +323,7 @@ def test_servers_away_end_a_round_and_no_more(
     nowhere = "redis://127.0.0.1:1/0"
     away = make_settings(settings.database, nowhere, settings.state_dir, republish_seconds=0.5)
     job_id = desk.submit(symbols=1)
-    lose(desk, job_id, 0)
+    desk.lose(job_id, 0)
     assert not make_sweeper(away).sweep(stop)
     assert desk.part(job_id, 0).state == "queued"  # what needs no Redis is done
     no_database = make_settings("postgresql://127.0.0.1:1/none", settings.broker, settings.state_dir)
@@ -316,7 +334,7 @@ def test_servers_away_end_a_round_and_no_more(
 
 def test_the_process_sweeps_and_ends_at_once_when_told(desk: Desk, settings: Settings, broker: redis.Redis) -> None:
     job_id = desk.submit(symbols=1)
-    lose(desk, job_id, 0)
+    desk.lose(job_id, 0)
     env = os.environ | {
         "KALPI_DATABASE_URL": str(settings.database_url).replace("+psycopg2", ""),
         "KALPI_REDIS_URL": settings.broker,

@@ -21,9 +21,11 @@ from common.warming import missing, most_asked, read_line
 from tests.integration.job_kit import make_settings, running_worker, wait_until
 from tests.integration.warm_kit import NOWHERE, ask, compute, manifest_of, ordered, today
 from worker import warm
+from worker.expiry import Expiry
 from worker.market.publish import publish
 from worker.market.sample import generate
 from worker.resources import Resources
+from worker.store import open_store
 from worker.sweeper import Sweeper
 from worker.warm import Warming
 
@@ -51,7 +53,7 @@ def make_sweeper(settings: Settings, warming: Warming) -> Iterator[Sweeper]:
     engine = make_engine(settings.database, pool_size=1, timeout=2)
     broker = make_client(settings.broker, 2)
     celery = make_celery(lambda: settings)
-    yield Sweeper(settings, engine, broker, celery, warming)
+    yield Sweeper(settings, engine, broker, celery, expiry=Expiry(settings, open_store(settings)), warming=warming)
     engine.dispose()
     broker.close()
     celery.close()

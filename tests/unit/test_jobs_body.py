@@ -11,15 +11,18 @@ from hypothesis import strategies as st
 
 from api.bounds import MAX_ERRORS, MAX_SERIES, MAX_SYMBOLS
 from api.job_body import JobPlan, read_job
+from api.job_bounds import JobBounds
 from common.dataset import Manifest, SymbolInfo
 from common.errors import InvalidParameters, KalpiError, NotFound
 from common.jobs import JobRequest, TableFormat
 from common.query import Warmup
+from common.settings import Settings
 from common.tiers import TIERS, TierName
 
 FREE, PRO, PREMIUM = (TIERS[name] for name in TierName)
 FIRST, AS_OF = date(2022, 9, 30), date(2025, 9, 30)
 SMA = [{"name": "sma"}]
+BOUNDS = JobBounds.of(Settings())
 
 
 def make_manifest(*names: str) -> Manifest:
@@ -31,7 +34,7 @@ MANIFEST = make_manifest("BAJAJ-AUTO", "M&M", "RELIANCE", "TCS")
 
 
 def read(manifest: Manifest = MANIFEST, **fields: Any) -> JobPlan:  # noqa: ANN401
-    return read_job(orjson.dumps({"symbols": ["TCS"], "indicators": SMA} | fields), manifest, PREMIUM)
+    return read_job(orjson.dumps({"symbols": ["TCS"], "indicators": SMA} | fields), manifest, PREMIUM, BOUNDS)
 
 
 def faults(**fields: Any) -> dict[tuple[str | int, ...], str]:  # noqa: ANN401
@@ -52,7 +55,7 @@ def labels(*indicators: object) -> list[str]:
 
 
 def test_defaults_are_those_of_the_tier() -> None:
-    plan = read_job(orjson.dumps({"symbols": ["TCS"], "indicators": SMA}), MANIFEST, FREE)
+    plan = read_job(orjson.dumps({"symbols": ["TCS"], "indicators": SMA}), MANIFEST, FREE, BOUNDS)
     assert plan.request == JobRequest(
         symbols=("TCS",),
         series=plan.request.series,
@@ -119,13 +122,13 @@ def test_a_bar_is_a_column_only_when_it_is_asked_for() -> None:
         ("start_date", 20250101, "write YYYY-MM-DD"),
         ("start_date", "2025-10-01", "is after end_date 2025-09-30"),
         ("end_date", "soon", "write YYYY-MM-DD"),
-        ("format", "xlsx", "'xlsx' is not one of parquet, csv, json, arrow"),
+        ("format", "xls", "'xls' is not one of parquet, csv, json, arrow, xlsx"),
         ("format", 1, "a number is not one of"),
         ("interval", "1h", "'1h' is not one of 1d"),
         ("warmup", True, "true is not one of full, none"),
         ("include_ohlcv", "yes", "is a string, not true or false"),
         ("fromat", "csv", "did you mean 'format'?"),
-        ("webhook_url", "https://example.com", "is not a field of a job"),
+        ("webhook_uri", "https://example.com", "did you mean 'webhook_url'?"),
     ],
 )
 def test_a_wrong_field_is_named(field: str, value: object, said: str) -> None:
@@ -168,7 +171,7 @@ def test_a_wrong_symbol_is_named_by_its_place() -> None:
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
-    found = faults(symbols=[], format="xlsx", indicators=[{"name": "sma", "params": {"period": [0, 1]}}])
+    found = faults(symbols=[], format="xls", indicators=[{"name": "sma", "params": {"period": [0, 1]}}])
     assert len(found) == 4
     assert len(faults(symbols=[5] * 1000)) == MAX_ERRORS
 
@@ -180,7 +183,7 @@ def test_names_that_are_not_there_come_after_wrong_values() -> None:
     with pytest.raises(NotFound, match="indicator 'smaa' not found") as indicator:
         read(indicators=[{"name": "smaa", "params": {"x": 1}}])
     assert indicator.value.did_you_mean[0] == "sma"
-    assert faults(symbols=["TSC"], format="xlsx")
+    assert faults(symbols=["TSC"], format="xls")
 
 
 def test_jobs_are_bounded() -> None:
@@ -195,7 +198,46 @@ def test_jobs_are_bounded() -> None:
     assert "201 entries" in fault("indicators", indicators=[{"name": "sma"}] * 201)
     bands = [{"name": "bbands", "params": {"period": periods[:MAX_SERIES]}}]
     del_one = make_manifest(*list(many.symbols)[1:])
-    assert "2,268,000,000 cells" in fault_of(del_one, symbols="*", indicators=bands)
+    assert "2,275,560,000 cells; a job may have 1,000,000,000" in fault_of(del_one, symbols="*", indicators=bands)
+
+
+def test_a_sheet_is_bounded() -> None:
+    wide = make_manifest(*(f"S{i:05}" for i in range(1_400)))
+    all_of = {"symbols": "*", "format": "xlsx", "start_date": "2022-09-30"}
+    assert fault_of(wide, **all_of) == (
+        "xlsx: the table has about 1,058,401 rows, its header among them; a sheet may have 1,048,576;"
+        " ask for another format"
+    )
+    assert read(make_manifest(*list(wide.symbols)[:1_386]), **all_of).rows == 1_047_816
+    many = [grid(list(range(2, 30)))]
+    assert "cells; a job in xlsx may have 20,000,000" in fault_of(
+        make_manifest(*list(wide.symbols)[:1_000]), indicators=many, **all_of
+    )
+
+
+def test_a_tier_bounds_symbols_times_series() -> None:
+    bounds = JobBounds.of(Settings(free_job_series=4, pro_job_series=8, premium_job_series=12))
+    for count, rank in ((1, 0), (2, 1), (3, 2), (4, 3)):
+        body = {"symbols": "*", "indicators": [grid(list(range(2, 2 + count)))]}
+        assert read_job(orjson.dumps(body), MANIFEST, FREE, bounds).rank == rank
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (17, "is a number, not a URL"),
+        ("https://", "host"),
+        ("http://example.com/", "https"),
+        ("https://127.0.0.1/", "is no public address"),
+    ],
+)
+def test_a_webhook_goes_to_the_outside(url: object, said: str) -> None:
+    assert said in fault("webhook_url", webhook_url=url)
+
+
+def test_a_webhook_is_kept_with_the_plan() -> None:
+    assert read().webhook_url is None
+    assert read(webhook_url="https://example.com/kalpi").webhook_url == "https://example.com/kalpi"
 
 
 def grid(periods: list[int], name: str = "sma") -> dict[str, Any]:
@@ -224,7 +266,7 @@ def fault_of(manifest: Manifest, **fields: Any) -> str:  # noqa: ANN401
 )
 def test_the_rank_is_that_of_the_lowest_tier_that_may(fields: dict[str, Any], rank: int) -> None:
     body = orjson.dumps({"symbols": ["TCS"], "indicators": SMA} | fields)
-    assert read_job(body, MANIFEST, FREE).rank == rank
+    assert read_job(body, MANIFEST, FREE, BOUNDS).rank == rank
 
 
 def test_rows_are_counted_or_estimated() -> None:
@@ -238,14 +280,14 @@ def test_rows_are_counted_or_estimated() -> None:
 )
 def test_what_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidParameters) as found:
-        read_job(body, MANIFEST, FREE)
+        read_job(body, MANIFEST, FREE, BOUNDS)
     assert found.value.errors[0].loc == ("body",)
 
 
 def test_numbers_too_long_to_be_read_are_refused() -> None:
     body = b'{"symbols": ["TCS"], "indicators": [{"name": "sma", "params": {"period": 1' + b"0" * 400 + b"}}]}"
     with pytest.raises(InvalidParameters):
-        read_job(body, MANIFEST, FREE)
+        read_job(body, MANIFEST, FREE, BOUNDS)
 
 
 def test_the_request_is_the_same_after_the_database() -> None:
@@ -272,7 +314,7 @@ _entries = st.lists(
 @given(st.dictionaries(_fields, _json | _entries, max_size=8))
 def test_any_object_is_a_job_or_an_error_of_ours(fields: dict[str, Any]) -> None:
     try:
-        plan = read_job(orjson.dumps({"symbols": ["TCS"], "indicators": SMA} | fields), MANIFEST, PREMIUM)
+        plan = read_job(orjson.dumps({"symbols": ["TCS"], "indicators": SMA} | fields), MANIFEST, PREMIUM, BOUNDS)
     except KalpiError:
         return
     assert plan.request.cost > 0

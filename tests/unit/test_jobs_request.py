@@ -61,20 +61,27 @@ def test_every_format_has_a_media_type() -> None:
 
 
 @given(
-    rows=st.lists(st.integers(0, 2000), min_size=1, max_size=60),
-    columns=st.integers(0, 50),
-    cells=st.integers(1, 200_000),
+    weights=st.lists(st.floats(0, 2000), min_size=1, max_size=60),
+    most=st.floats(0.5, 200_000),
 )
-def test_parts_hold_every_symbol_once_in_order(rows: list[int], columns: int, cells: int) -> None:
-    symbols = [f"S{i:03d}" for i in range(len(rows))]
-    sizes = dict(zip(symbols, rows, strict=True))
-    parts = cut(symbols, sizes, columns, cells)
+def test_parts_hold_every_symbol_once_in_order_and_are_about_equal(weights: list[float], most: float) -> None:
+    symbols = [f"S{i:03d}" for i in range(len(weights))]
+    parts = cut(symbols, weights, most)
     assert [symbol for part in parts for symbol in part] == symbols
     assert all(parts)
-    assert cut(symbols, sizes, columns, cells) == parts
+    assert cut(symbols, weights, most) == parts
+    weight = dict(zip(symbols, weights, strict=True))
+    share = sum(weights) / max(1, min(len(symbols), round(sum(weights) / most)))
     for part in parts:
-        assert len(part) == 1 or sum(sizes[s] for s in part) * max(columns, 1) <= cells
+        assert sum(weight[s] for s in part) <= share + 2 * max(weights) + 1e-6
+
+
+def test_a_job_is_cut_into_as_few_parts_as_its_work_asks_for() -> None:
+    symbols = [f"S{i:03d}" for i in range(500)]
+    assert [len(part) for part in cut(symbols, [1.0] * 500, 100.0)] == [100] * 5
+    assert [len(part) for part in cut(symbols, [1.0] * 500, 1e9)] == [500]
+    assert [len(part) for part in cut(symbols, [1.0] * 500, 0.1)] == [1] * 500
 
 
 def test_nothing_is_no_part() -> None:
-    assert cut([], {}, 3, 100) == []
+    assert cut([], [], 100) == []

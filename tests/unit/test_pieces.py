@@ -1,22 +1,26 @@
-"""Tables of jobs as bytes: every format says the same, and equal tables are equal bytes."""
+"""Tables of jobs in pieces: every format says the same, and equal tables are equal bytes."""
 
 import csv
 import io
 import json
+import zipfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
+import openpyxl
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 import pytest
+from typing_extensions import Buffer
 
 from common.jobs import TableFormat
 from tests.unit.encode_kit import AWKWARD
-from worker.encode import encode_table, read_part, write_part
+from worker.pieces import TornPiece, join, write_piece
 
-SYMBOLS = ["BAJAJ-AUTO", "M&M", 'a"b,c', "],[", "50%s", "é"]
+SYMBOLS = ["BAJAJ-AUTO", "M&M", 'a"b,c', "],[", "50%s", "é", "=1+1", "@SUM(A1)"]
 
 
 def part(symbols: Sequence[str], bars: bool = True) -> pa.Table:
@@ -33,10 +37,34 @@ def part(symbols: Sequence[str], bars: bool = True) -> pa.Table:
     return pa.table(columns)
 
 
+class OneWay:
+    """A sink that cannot be looked back into."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+
+    def write(self, data: Buffer, /) -> int:
+        self.content += data
+        return len(memoryview(data))
+
+    def flush(self) -> None:
+        pass
+
+
+def pieces_of(parts: Sequence[pa.Table], form: TableFormat) -> list[io.BytesIO]:
+    pieces = []
+    first_row = 0
+    for table in parts:
+        pieces.append(io.BytesIO())
+        write_piece(table, form, pieces[-1], first_row)
+        first_row += table.num_rows
+    return pieces
+
+
 def encoded(parts: Sequence[pa.Table], form: TableFormat) -> bytes:
-    sink = io.BytesIO()
-    assert encode_table(iter(parts), parts[0].schema, form, sink) == sum(p.num_rows for p in parts)
-    return sink.getvalue()
+    sink = OneWay()
+    join(iter(pieces_of(parts, form)), parts[0].schema, form, sink)
+    return bytes(sink.content)
 
 
 def plain(table: pa.Table) -> list[dict[str, Any]]:
@@ -56,6 +84,84 @@ def test_parquet_table() -> None:
     assert file.num_row_groups == 2  # none for the empty part
     assert file.metadata.row_group(0).column(2).compression == "ZSTD"
     assert "BYTE_STREAM_SPLIT" in file.metadata.row_group(0).column(2).encodings
+
+
+@pytest.mark.parametrize("count", [1, 2, 14, 15, 16, 40])
+def test_every_row_group_is_where_the_footer_says(count: int) -> None:
+    """However many there are: a list of 15 is written in another way."""
+    tables = [part([f"S{i:02}", f"T{i:02}"]) for i in range(count)]
+    content = encoded(tables, TableFormat.PARQUET)
+    file = pq.ParquetFile(io.BytesIO(content))
+    assert (file.metadata.num_rows, file.num_row_groups) == (sum(t.num_rows for t in tables), count)
+    end = 4
+    for i, table in enumerate(tables):
+        group = file.metadata.row_group(i)
+        assert plain(file.read_row_group(i)) == plain(table)
+        for j in range(group.num_columns):
+            column = group.column(j)
+            start = column.data_page_offset
+            if column.has_dictionary_page:
+                start = min(start, column.dictionary_page_offset)
+            assert start == end
+            end = start + column.total_compressed_size
+        symbols = group.column(0).statistics
+        assert (symbols.min, symbols.max) == (f"S{i:02}", f"T{i:02}")
+    assert len(content) == end + file.metadata.serialized_size + 8
+    found = pq.read_table(io.BytesIO(content), filters=[("symbol", "==", "T00")])
+    assert plain(found) == plain(tables[0].filter(pa.compute.equal(tables[0]["symbol"].cast(pa.string()), "T00")))
+
+
+def test_a_piece_of_more_row_groups_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pyarrow cuts what has more than a million rows."""
+    write_table = pq.ParquetWriter.write_table
+
+    def in_sevens(writer: pq.ParquetWriter, table: pa.Table, row_group_size: int) -> None:
+        assert row_group_size
+        write_table(writer, table, row_group_size=7)
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", in_sevens)
+    file = pq.ParquetFile(io.BytesIO(encoded(PARTS, TableFormat.PARQUET)))
+    assert plain(file.read()) == ROWS
+    assert file.num_row_groups == sum(-(-p.num_rows // 7) for p in PARTS)
+
+
+def test_sheet() -> None:
+    book = openpyxl.load_workbook(io.BytesIO(encoded(PARTS, TableFormat.XLSX)))
+    [sheet] = book
+    header, *rows = sheet.iter_rows()
+    assert [cell.value for cell in header] == PARTS[0].column_names
+    assert all(cell.font.bold for cell in header)
+    assert sheet.freeze_panes == "C2"
+    assert len(rows) == len(ROWS)
+    for cells, row in zip(rows, ROWS, strict=True):
+        symbol, day, *numbers = cells
+        assert (symbol.value, symbol.data_type) == (row["symbol"], "s")
+        assert (day.value.date(), day.number_format) == (row["date"], "yyyy-mm-dd")
+        for cell, name in zip(numbers, list(row)[2:], strict=True):
+            value = row[name]
+            if value is None or abs(value) > 9.9e307:
+                assert cell.value is None
+            else:
+                assert cell.value == pytest.approx(value, rel=1e-15)
+
+
+def test_a_sheet_is_well_formed_and_has_its_rows_in_order() -> None:
+    with zipfile.ZipFile(io.BytesIO(encoded(PARTS, TableFormat.XLSX))) as file:
+        assert file.testzip() is None
+        xml = ET.fromstring(file.read("xl/worksheets/sheet1.xml"))
+    space = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+    numbers = [int(row.attrib["r"]) for row in xml.iter(f"{space}row")]
+    assert numbers == list(range(1, len(ROWS) + 2))
+    assert xml.find(f"{space}dimension") is None
+    assert not list(xml.iter(f"{space}f"))  # no formula
+
+
+def test_a_torn_piece_is_told_from_a_whole_one() -> None:
+    [piece] = pieces_of(PARTS[:1], TableFormat.PARQUET)
+    whole = piece.getvalue()
+    for torn in (whole[100:], whole[:-1], whole[:-100], whole[:20], b""):
+        with pytest.raises(TornPiece):
+            join([io.BytesIO(torn)], PARTS[0].schema, TableFormat.PARQUET, OneWay())
 
 
 def test_arrow_table() -> None:
@@ -105,24 +211,14 @@ def test_text_does_not_show_the_parts(form: TableFormat) -> None:
 def test_a_table_of_nothing(form: TableFormat, empty: bytes) -> None:
     assert encoded([part([])], form) == empty
     assert pq.read_table(io.BytesIO(encoded([part([])], TableFormat.PARQUET))).num_rows == 0
+    sheet = openpyxl.load_workbook(io.BytesIO(encoded([part([])], TableFormat.XLSX))).active
+    assert [[cell.value for cell in row] for row in sheet.iter_rows()] == [part([]).column_names]
     with pa.ipc.open_stream(encoded([part([])], TableFormat.ARROW)) as reader:
         assert reader.read_all() == part([])
 
 
 def test_more_rows_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = {form: encoded(PARTS, form) for form in TableFormat}
-    monkeypatch.setattr("worker.encode._CHUNK", 7)
+    monkeypatch.setattr("worker.pieces.text._CHUNK", 7)
+    monkeypatch.setattr("worker.pieces.copying._CHUNK", 11)
     assert {form: encoded(PARTS, form) for form in TableFormat} == whole
-
-
-def test_parts_come_back(tmp_path: Path) -> None:
-    for table in PARTS:
-        with (tmp_path / "part").open("wb") as sink:
-            write_part(table, sink)
-        assert read_part(tmp_path / "part") == table
-    torn = tmp_path / "torn"
-    torn.write_bytes((tmp_path / "part").read_bytes()[:100])
-    with pytest.raises(pa.ArrowInvalid):
-        read_part(torn)
-    with pytest.raises(OSError, match="absent"):
-        read_part(tmp_path / "absent")
