@@ -21,14 +21,14 @@ from api.database import Database
 from api.document import PROBLEMS
 from api.health import Health
 from api.job_bounds import JobBounds
-from api.job_ends import JobEnds
+from api.job_watch import JobWatch
 from api.local_cache import LocalCache
 from api.middleware import Edge, FastPath, Records
 from api.publisher import Publisher
 from api.questions import Questions
 from api.result_store import open_results
 from api.results import Results
-from api.routes import auth, catalogue, jobs, me, operations, webhooks
+from api.routes import auth, catalogue, events, jobs, me, operations, webhooks
 from api.security import AccessTokens, utc_now
 from api.state import Services
 from api.token_buckets import shared_buckets
@@ -68,7 +68,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> A
         swagger_ui_parameters={"docExpansion": "none", "filter": True},
     )
     problems.install(app)
-    for routes in (auth, me, catalogue, jobs, webhooks):
+    for routes in (auth, me, catalogue, jobs, events, webhooks):
         app.include_router(routes.router, responses=PROBLEMS)
     app.include_router(operations.router)
     app.add_middleware(Edge, records=records)
@@ -103,6 +103,10 @@ async def _open(settings: Settings, clock: Callable[[], datetime], stack: AsyncE
     results.start()
     stack.push_async_callback(results.close)
 
+    job_watch = JobWatch(database, cache)
+    job_watch.start()
+    stack.push_async_callback(job_watch.close)
+
     hashing = ThreadPoolExecutor(settings.bcrypt_threads, thread_name_prefix="bcrypt")
     stack.callback(hashing.shutdown, wait=False, cancel_futures=True)
     rounds = settings.bcrypt_rounds
@@ -131,5 +135,5 @@ async def _open(settings: Settings, clock: Callable[[], datetime], stack: AsyncE
             publisher=publisher,
             manifest=manifest,
         ),
-        job_ends=JobEnds(database),
+        job_watch=job_watch,
     )

@@ -23,6 +23,10 @@ def form_for(accept: str | None) -> Form:
     return best
 
 
+def takes(accept: str | None, media_type: str) -> bool:
+    return not accept or _quality(media_type, [_media_range(part) for part in accept.split(",")]) > 0
+
+
 def _media_range(part: str) -> tuple[str, float]:
     name, *params = (piece.strip().lower() for piece in part.split(";"))
     quality = 1.0

@@ -14,7 +14,7 @@ from api.burst import Bursts
 from api.database import Database
 from api.health import Health
 from api.job_bounds import JobBounds
-from api.job_ends import JobEnds
+from api.job_watch import JobWatch
 from api.publisher import Publisher
 from api.questions import Questions
 from api.result_store import ResultStore
@@ -42,7 +42,7 @@ class Services:
     job_bounds: JobBounds
     result_store: ResultStore
     health: Health
-    job_ends: JobEnds
+    job_watch: JobWatch
 
 
 # async, though it awaits nothing: FastAPI would send a plain function to a thread.

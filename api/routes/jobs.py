@@ -67,7 +67,7 @@ async def submit(
         accepted, request.scope["state"]["standing"] = await submit_job(services, plan, caller, key)
     job = Job.accepted(accepted)
     if wait:
-        await services.job_ends.wait(accepted.id, wait)
+        await services.job_watch.wait(accepted.id, wait)
         job = await services.database.run(lambda c: Job.of(find_job(c, caller.user_id, accepted.id)))
     response.headers["Location"] = job.urls.self
     if not accepted.is_new:
@@ -116,7 +116,7 @@ async def job(
     seconds = 0 if wait is None else read_wait(wait, ("query", "wait"))
     found = await services.database.run(lambda c: Job.of(find_job(c, caller.user_id, key)))
     if seconds and found.status not in ENDED:
-        await services.job_ends.wait(key, seconds)
+        await services.job_watch.wait(key, seconds)
         found = await services.database.run(lambda c: Job.of(find_job(c, caller.user_id, key)))
     return found
 
@@ -134,6 +134,7 @@ async def cancel(
     key = read_job_id(job_id)
     ttl = services.settings.job_ttl_seconds
     await services.database.run(lambda c: cancel_job(c, caller.user_id, key, ttl))
+    await services.job_watch.announce(key)
     request.scope["state"]["standing"] = await services.admissions.standing(credentials.session_id)
     return await services.database.run(lambda c: Job.of(find_job(c, caller.user_id, key)))
 

@@ -132,6 +132,7 @@ def test_every_path_of_the_document_is_served_and_every_error_is_a_problem(stack
             "/v1/jobs/{job_id}": {"get"},
             "/v1/jobs/{job_id}/cancel": {"post"},
             "/v1/jobs/{job_id}/deliveries": {"get"},
+            "/v1/jobs/{job_id}/events": {"get"},
             "/v1/jobs/{job_id}/deliveries/{delivery_id}/retry": {"post"},
             "/v1/webhooks/secret": {"get", "post"},
             "/v1/jobs/{job_id}/result": {"get"},
