@@ -25,7 +25,7 @@ from worker.lease import Lease, kept
 from worker.market.store import Market
 from worker.pieces import Sink, join, write_piece
 from worker.resources import Resources
-from worker.store import Written, describe_failure
+from worker.store import Counted, Tagged, describe_failure
 from worker.transitions import (
     Claim,
     Outcome,
@@ -118,9 +118,9 @@ def _compute(resources: Resources, claim: Claim, lease: Lease) -> Outcome:
     else:
         name = part_file(claim.job_id, claim.number, claim.attempt, resources.store.era)
         with resources.store.writing(name, durable=False) as sink:
-            written = Written(sink)
+            written = Counted(sink)
             _write_piece(market, claim.request, claim.symbols, table, written)
-        file = StoredFile(name, written.size, written.etag)
+        file = StoredFile(name, written.size)
     return _record(resources, lease, lambda c: complete_part(c, claim, file, errors, ttl))
 
 
@@ -137,9 +137,10 @@ def _assemble(resources: Resources, claim: Claim, lease: Lease) -> Outcome:
 def _write_result(resources: Resources, claim: Claim, pieces: Iterator[BinaryIO]) -> StoredFile:
     name = result_file(claim.job_id, claim.attempt, claim.request.format)
     with resources.store.writing(name, durable=True) as sink:
-        written = Written(sink)
+        written = Tagged(sink)
         join(pieces, table_schema(claim.request), claim.request.format, written)
-    return StoredFile(name, written.size, written.etag)
+        etag = written.etag()
+    return StoredFile(name, written.size, etag)
 
 
 def _pieces(resources: Resources, claim: Claim, lease: Lease) -> Iterator[BinaryIO]:

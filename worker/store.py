@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -73,17 +74,15 @@ def _open_remote(uri: str) -> "RemoteStore":
     return RemoteStore(filesystem, path)
 
 
-class Written:
-    """A sink that knows how much went through it, and the strong ETag of that."""
+class Counted:
+    """A sink that knows how much went through it."""
 
     def __init__(self, sink: BinaryIO) -> None:
         self._sink = sink
-        self._hash = hashlib.sha256()
         self.size = 0
 
     def write(self, data: Buffer, /) -> int:
         self._sink.write(data)
-        self._hash.update(data)
         size = memoryview(data).nbytes
         self.size += size
         return size
@@ -91,9 +90,25 @@ class Written:
     def flush(self) -> None:
         """Whoever opened the sink does that."""
 
-    @property
+
+class Tagged(Counted):
+    """As `Counted`; it also knows the strong ETag of what went through it, which a thread of its own works out."""
+
+    def __init__(self, sink: BinaryIO) -> None:
+        super().__init__(sink)
+        self._hash = hashlib.sha256()
+        self._hashing = ThreadPoolExecutor(1, thread_name_prefix="etag")
+        self._last: Future[None] | None = None
+
+    def write(self, data: Buffer, /) -> int:
+        if self._last is not None:
+            self._last.result()  # no more than one piece of it waits in memory
+        self._last = self._hashing.submit(self._hash.update, bytes(data))
+        return super().write(data)
+
     def etag(self) -> str:
-        """Quoted as in the header."""
+        """Quoted as in the header. Nothing more is written then."""
+        self._hashing.shutdown()
         return f'"{self._hash.hexdigest()[:_TAG]}"'
 
 

@@ -62,11 +62,11 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A piece or a result: its name in the store, its size in bytes, its strong ETag."""
+    """A piece or a result: its name in the store, its size in bytes; the strong ETag of a result."""
 
     name: str
     size: int
-    etag: str
+    etag: str | None = None
 
 
 _HELD = """WHERE job_id = CAST(:job_id AS uuid) AND number = :number

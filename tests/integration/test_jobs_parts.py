@@ -20,7 +20,7 @@ from worker.resources import Resources
 from worker.transitions import Claim, Outcome, StoredFile, complete_part, fail_part, release, renew
 
 TTL = 3600.0
-A_FILE = StoredFile("a-file", 0, '""')
+A_FILE = StoredFile("a-file", 0)
 
 
 def claimed(desk: Desk, job_id: str, number: int) -> Claim:

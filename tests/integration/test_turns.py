@@ -18,7 +18,7 @@ from worker.transitions import Claim, Outcome, StoredFile, claim_next, complete_
 from worker.turns import bounds
 
 TTL = 3600.0
-A_FILE = StoredFile("a-file", 0, '""')
+A_FILE = StoredFile("a-file", 0)
 NO_BOUNDS = {tier.value: 0 for tier in TierName}
 
 Serve = Callable[..., Claim | None]

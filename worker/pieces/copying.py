@@ -1,5 +1,7 @@
 """Bytes from one file into another, a little at a time."""
 
+import io
+import struct
 from typing import BinaryIO, Protocol
 
 from typing_extensions import Buffer
@@ -11,6 +13,8 @@ class Sink(Protocol):
     """What bytes go into; it need not be a file that can be looked back into."""
 
     def write(self, data: Buffer, /) -> int: ...
+
+    def flush(self) -> None: ...
 
 
 class TornPiece(Exception):  # noqa: N818
@@ -35,3 +39,9 @@ def read_exactly(source: BinaryIO, size: int) -> bytes:
     if len(data) < size:
         raise TornPiece(f"{size - len(data)} bytes are missing")
     return data
+
+
+def read_trailer(piece: BinaryIO, layout: struct.Struct) -> tuple[int, tuple[int, ...]]:
+    """How many bytes come before the trailer, and what it says. Raises TornPiece when there is no room for one."""
+    before = piece.seek(max(0, piece.seek(0, io.SEEK_END) - layout.size))
+    return before, layout.unpack(read_exactly(piece, layout.size))

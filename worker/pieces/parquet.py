@@ -1,9 +1,10 @@
 """Pieces of a Parquet file: row groups that are joined as they are.
 
-A part writes a file, nearly always of one row group. Its piece is the row groups, and how the footer describes them,
-cut at the numbers that say where in the file something lies: they are all that changes in a longer file.
+A part writes a file, nearly always of one row group. Its piece is that file, and how its footer describes the row
+groups, cut at the numbers that say where in the file something lies: they are all that changes in a longer file.
 
-    row groups | their descriptions | cuts: (start, stop, value) int64 | rows, row groups, lengths of the three before
+    file | descriptions of its row groups | cuts: (start, stop, value) int64
+    | rows, row groups, bytes of the row groups, of the file, of the descriptions, number of cuts: int64
 """
 
 import io
@@ -14,12 +15,14 @@ from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from typing_extensions import Buffer
 
-from worker.pieces.copying import Sink, TornPiece, copy, read_exactly
+from worker.pieces.copying import Sink, TornPiece, copy, read_exactly, read_trailer
 from worker.pieces.thrift import Integer, Reader, integer, list_head
 
 _MAGIC = b"PAR1"
-_TRAILER = struct.Struct("<qqqqq")
+_TRAILER = struct.Struct("<qqqqqq")
+_CUT = 24  # bytes
 _FOOTER_TAIL = 8  # its length, and the magic
 
 # Field numbers of parquet.thrift.
@@ -45,14 +48,13 @@ def open_writer(sink: BinaryIO, schema: pa.Schema, *, dictionaries: list[str] | 
 
 
 def write_piece(table: pa.Table, sink: Sink, _first_row: int) -> None:
-    file = _file_of(table)
-    footer_at, footer = _footer(file)
-    with memoryview(file) as view:
-        sink.write(view[len(_MAGIC) : footer_at])
+    file = _write_file(table, sink)
+    footer = file.end[:-_FOOTER_TAIL]
     groups, description, cuts = _describe(footer)
     sink.write(description)
     sink.write(cuts.tobytes())
-    sink.write(_TRAILER.pack(table.num_rows, groups, footer_at - len(_MAGIC), len(description), len(cuts)))
+    data = file.size - len(file.end) - len(_MAGIC)
+    sink.write(_TRAILER.pack(table.num_rows, groups, data, file.size, len(description), len(cuts) // 3))
 
 
 def join(pieces: Iterable[BinaryIO], schema: pa.Schema, sink: Sink) -> None:
@@ -61,14 +63,13 @@ def join(pieces: Iterable[BinaryIO], schema: pa.Schema, sink: Sink) -> None:
     descriptions: list[bytes] = []
     rows = groups = 0
     for piece in pieces:
-        size = piece.seek(0, io.SEEK_END)
-        piece.seek(max(0, size - _TRAILER.size))
-        more_rows, more_groups, data, described, cut = _TRAILER.unpack(read_exactly(piece, _TRAILER.size))
-        if data + described + cut * 8 + _TRAILER.size != size:
+        size, (more_rows, more_groups, data, file, described, cut) = read_trailer(piece, _TRAILER)
+        if file + described + cut * _CUT != size:
             raise TornPiece(f"it has {size} bytes and says otherwise")
-        piece.seek(0)
+        piece.seek(len(_MAGIC))
         copy(piece, sink, data)
-        description, cuts = read_exactly(piece, described), array("q", read_exactly(piece, cut * 8))
+        piece.seek(file)
+        description, cuts = read_exactly(piece, described), array("q", read_exactly(piece, cut * _CUT))
         descriptions.append(_moved(description, cuts, position - len(_MAGIC), groups))
         position += data
         rows += more_rows
@@ -78,20 +79,43 @@ def join(pieces: Iterable[BinaryIO], schema: pa.Schema, sink: Sink) -> None:
     sink.write(struct.pack("<i", len(footer)) + _MAGIC)
 
 
-def _file_of(table: pa.Table) -> memoryview:
-    """A file of one row group; of none without rows."""
-    sink = pa.BufferOutputStream()
-    with open_writer(sink, table.schema, dictionaries=["symbol", "date"]) as writer:
+class _Passing:
+    """A file on its way into a sink: how long it is, and its end, from `keep` on."""
+
+    closed = False
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._keeps = False
+        self.size = 0
+        self.end = b""
+
+    def keep(self) -> None:
+        self._keeps = True
+
+    def write(self, data: Buffer, /) -> int:
+        written = memoryview(data).nbytes
+        self._sink.write(data)
+        self.size += written
+        if self._keeps:
+            self.end += bytes(data)
+        return written
+
+    def flush(self) -> None:
+        """Whoever opened the sink does that."""
+
+    def close(self) -> None:
+        """As `flush`."""
+
+
+def _write_file(table: pa.Table, sink: Sink) -> _Passing:
+    """A file of one row group; of none without rows. The end that is kept is its footer."""
+    file = _Passing(sink)
+    with open_writer(pa.PythonFile(file, "w"), table.schema, dictionaries=["symbol", "date"]) as writer:
         if table.num_rows:
             writer.write_table(table, row_group_size=table.num_rows)
-    return memoryview(sink.getvalue())
-
-
-def _footer(file: memoryview) -> tuple[int, bytes]:
-    """Where the footer begins, and the footer."""
-    end = len(file) - _FOOTER_TAIL
-    (length,) = struct.unpack_from("<i", file, end)
-    return end - length, bytes(file[end - length : end])
+        file.keep()
+    return file
 
 
 def _describe(footer: bytes) -> tuple[int, bytes, "array[int]"]:
@@ -161,7 +185,7 @@ def _moved(description: bytes, cuts: "array[int]", by: int, groups: int) -> byte
 
 def _footer_of(schema: pa.Schema, rows: int, groups: int, descriptions: list[bytes]) -> bytes:
     """The footer of an empty file, with the row groups and their rows in it."""
-    _, empty = _footer(_file_of(schema.empty_table()))
+    empty = _write_file(schema.empty_table(), io.BytesIO()).end[:-_FOOTER_TAIL]
     reader = Reader(empty)
     written: list[bytes] = []
     last = 0
