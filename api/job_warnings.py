@@ -17,10 +17,11 @@ def _without_values(request: JobRequest, manifest: Manifest) -> Iterator[str]:
     if request.interval is not Interval.DAY or request.warmup is not Warmup.FULL:
         return
     histories = [manifest.find(symbol).rows for symbol in request.symbols]
+    shortest = min(histories)
     for series in request.series:
         lookback = chain.lookback(series.spec, dict(series.params))
-        short = sum(rows <= lookback for rows in histories)
-        if short:
+        if shortest <= lookback:
+            short = sum(rows <= lookback for rows in histories)
             first = f"has its first value in row {lookback + 1}"
             yield f"{series.label} {first}; {short} of {len(histories)} symbols have fewer rows and no value"
 

@@ -23,7 +23,7 @@ from api.state import Services
 from common.broker import PART
 from common.dataset import Manifest
 from common.db.tables import job_parts, jobs
-from common.errors import Conflict, NotFound, QuotaExceeded, TooManyRequests, Unavailable
+from common.errors import Conflict, NotFound, QuotaExceeded, TooManyRequests
 from common.jobs import LIVE, JobRequest, JobState, PartState, Series, TableFormat, cut
 from common.part_costs import computing, writing
 from common.query import BARS, IndicatorQuery
@@ -160,7 +160,7 @@ async def _submit(
     accepted, charged = await services.database.run(lambda c: accept_job(c, entry, now.date(), most, left))
     if charged is None:
         return accepted, standing
-    await _publish(services, entry)
+    _tell(services, entry)
     return accepted, standing._replace(used=charged.used, day=charged.day)
 
 
@@ -232,16 +232,14 @@ def find_accepted(connection: Connection, job_id: UUID) -> Accepted:
     return Accepted(row.id, row.created_at, row.format, row.cost, row.warnings or (), is_new=False)
 
 
-async def _publish(services: Services, entry: Entry) -> None:
-    """Rings for the parts of a job that is recorded; when that fails, the sweeper will."""
+def _tell(services: Services, entry: Entry) -> None:
+    """Rings for the parts of a job that is recorded; the sweeper rings for those whose ring is lost."""
     job_id, cost, parts = str(entry.job_id), entry.draft.request.cost, len(entry.draft.parts)
     metrics.count_job(cost)
     log.info("job_submitted", job_id=job_id, user_id=entry.user_id, cost=cost, parts=parts)
-    rings = [Message(PART, {"job_id": job_id, "number": number}, f"{job_id}:{number}") for number in range(parts)]
-    try:
-        await services.publisher.send_many(rings)
-    except Unavailable as error:
-        log.warning("rings_lost", job_id=job_id, part=error.part)
+    services.publisher.send_soon(
+        [Message(PART, {"job_id": job_id, "number": number}, f"{job_id}:{number}") for number in range(parts)]
+    )
 
 
 def find_job(connection: Connection, user_id: int, job_id: UUID) -> Row[Any]:

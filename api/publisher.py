@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from common.errors import Unavailable
+from common.postmark import postmark
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,10 @@ class Publisher:
             future.add_done_callback(lambda f: f.cancelled() or f.exception())  # nobody is left to hear of it
             raise Unavailable("broker") from None
 
+    def send_soon(self, messages: Sequence[Message]) -> None:
+        """For messages whose loss costs time alone: nobody waits for the broker to take them."""
+        self._thread.submit(self._publish, messages).add_done_callback(_say_if_lost)
+
     def _publish(self, messages: Sequence[Message]) -> None:
         try:
             with self._celery.producer_pool.acquire(block=True, timeout=self._timeout) as producer:
@@ -50,6 +58,7 @@ class Publisher:
                         kwargs=dict(message.kwargs),
                         task_id=message.task_id,
                         expires=message.expires,
+                        headers=postmark(),
                         producer=producer,
                         retry=True,  # once, at once: a connection that went stale while idle is replaced
                         retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0},
@@ -60,3 +69,8 @@ class Publisher:
     async def close(self) -> None:
         await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
         self._celery.close()
+
+
+def _say_if_lost(sending: "Future[None]") -> None:
+    if sending.cancelled() or sending.exception() is not None:
+        log.warning("messages_lost", error=None if sending.cancelled() else repr(sending.exception()))

@@ -7,6 +7,7 @@ Replacing that one file is the whole of an import, so a reader sees the old data
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -27,11 +28,16 @@ class SymbolInfo:
 
     def rows_between(self, start: date, end: date) -> int:
         """About how many trading days lie between two dates: all of them, or their share of the days."""
-        first, last = max(start, self.first_date), min(end, self.last_date)
-        if first > last:
-            return 0
-        span = (self.last_date - self.first_date).days + 1
-        return round(self.rows * ((last - first).days + 1) / span)
+        return _rows_between(self.rows, self.first_date, self.last_date, start, end)
+
+
+@lru_cache(maxsize=1024)  # most symbols have the same days, and jobs the same windows
+def _rows_between(rows: int, first_date: date, last_date: date, start: date, end: date) -> int:
+    first, last = max(start, first_date), min(end, last_date)
+    if first > last:
+        return 0
+    span = (last_date - first_date).days + 1
+    return round(rows * ((last - first).days + 1) / span)
 
 
 @dataclass(frozen=True, slots=True)
