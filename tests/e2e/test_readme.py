@@ -19,7 +19,7 @@ def _members(text: str) -> list[str]:
 
 
 def test_the_commands_work_one_after_the_other_and_print_what_is_shown(stack: Stack, tmp_path: Path) -> None:
-    assert len(COMMANDS) == 6
+    assert len(COMMANDS) == 7
     separator = "=" * 40
     script = f"\necho; echo {separator}\n".join(COMMANDS)
     # Where the stack of this test differs from that of `make run`: its address, its folder, its interpreter.
@@ -36,7 +36,7 @@ def test_the_commands_work_one_after_the_other_and_print_what_is_shown(stack: St
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    registered, values, tier, chained, job, table = (part.strip() for part in done.stdout.split(separator))
+    registered, values, tier, chained, job, table, events = (part.strip() for part in done.stdout.split(separator))
     assert tier == "ada is premium now."
     for printed, shown in zip((registered, values, job), JSON_OUTPUTS, strict=True):
         json.loads(printed)
@@ -47,6 +47,10 @@ def test_the_commands_work_one_after_the_other_and_print_what_is_shown(stack: St
     assert json.loads(job)["series"]["failed"] == 0
     for line in table.splitlines():
         assert re.fullmatch(r"SYN\d+,\d{4}-\d\d-\d\d(,-?\d+\.\d+){7}", line)
+    assert re.fullmatch(
+        r'retry: 2000\n\nevent: completed\nid: completed\.\d+\ndata: \{"id":"[0-9a-f-]{36}","status":"completed",.*',
+        events,
+    )
 
 
 def test_the_links_lead_somewhere() -> None:
