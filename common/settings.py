@@ -95,7 +95,7 @@ class Settings(BaseSettings):
         " Unset: `results` in the state folder.",
     )
     job_cells: int = Field(1_000_000_000, ge=1, description="Rows x columns a job may have.")
-    xlsx_cells: int = Field(20_000_000, ge=1, description="Rows x columns a job in xlsx may have.")
+    xlsx_cells: int = Field(20_000_000, ge=1, le=40_000_000, description="Rows x columns a job in xlsx may have.")
     free_job_series: int = Field(1_000, ge=1, description="Symbols x series a job of a free user may have.")
     pro_job_series: int = Field(10_000, ge=1, description="Symbols x series a job of a pro user may have.")
     premium_job_series: int = Field(1_000_000, ge=1, description="Symbols x series a job of a premium user may have.")

@@ -4,7 +4,8 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -12,13 +13,16 @@ import numpy as np
 import openpyxl
 import pyarrow as pa
 import pyarrow.compute
+import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 from typing_extensions import Buffer
 
-from common.jobs import TableFormat
+from common.errors import KalpiError
+from common.jobs import XLSX_ROWS, TableFormat
 from tests.unit.encode_kit import AWKWARD
-from worker.pieces import TornPiece, join, write_piece
+from worker.pieces import TornPiece, join, parquet, write_piece
+from worker.pieces.thrift import integer, list_head
 
 SYMBOLS = ["BAJAJ-AUTO", "M&M", 'a"b,c', "],[", "50%s", "é", "=1+1", "@SUM(A1)"]
 
@@ -63,8 +67,15 @@ def pieces_of(parts: Sequence[pa.Table], form: TableFormat) -> list[io.BytesIO]:
 
 def encoded(parts: Sequence[pa.Table], form: TableFormat) -> bytes:
     sink = OneWay()
-    join(iter(pieces_of(parts, form)), parts[0].schema, form, sink)
+    join(one_at_a_time(pieces_of(parts, form)), parts[0].schema, form, sink)
     return bytes(sink.content)
+
+
+def one_at_a_time(pieces: Sequence[io.BytesIO]) -> Iterator[io.BytesIO]:
+    """As a job opens them: none is there to be read when the next is."""
+    for piece in pieces:
+        with piece:
+            yield piece
 
 
 def plain(table: pa.Table) -> list[dict[str, Any]]:
@@ -86,9 +97,40 @@ def test_parquet_table() -> None:
     assert "BYTE_STREAM_SPLIT" in file.metadata.row_group(0).column(2).encodings
 
 
-@pytest.mark.parametrize("count", [1, 2, 14, 15, 16, 40])
+@pytest.mark.parametrize("count", [0, 1, 2, 14, 15, 16, 40])
+def test_pieces_join_to_the_file_that_pyarrow_writes_at_once(count: int) -> None:
+    """Byte for byte, however many row groups there are: a list of 15 is written in another way."""
+    tables = [part([f"S{i:02}", f"T{i:02}"]) for i in range(count)] or [part([])]
+    written = io.BytesIO()
+    with parquet.open_writer(written, tables[0].schema, dictionaries=["symbol", "date"]) as writer:
+        for table in tables[:count]:
+            writer.write_table(table)
+    assert encoded(tables, TableFormat.PARQUET) == written.getvalue()
+
+
+@pytest.mark.parametrize("how", [{"memory_map": True}, {"pre_buffer": True}, {"pre_buffer": False}])
+def test_parquet_is_read_in_every_way(how: dict[str, bool], tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    path.write_bytes(encoded(PARTS, TableFormat.PARQUET))
+    table = pq.read_table(path, **how)
+    table.validate(full=True)
+    assert plain(table) == ROWS
+
+
+def test_a_filter_leaves_out_row_groups(tmp_path: Path) -> None:
+    """A job's parts are runs of its sorted symbols."""
+    parts = [part(["A", "B"]), part(["C", "D"]), part(["E"])]
+    path = tmp_path / "table.parquet"
+    path.write_bytes(encoded(parts, TableFormat.PARQUET))
+    dataset = pa.dataset.dataset(path)
+    [fragment] = dataset.get_fragments()
+    wanted = pa.dataset.field("symbol") == "D"
+    assert [[g.id for g in f.row_groups] for f in fragment.split_by_row_group(wanted)] == [[1]]
+    assert plain(dataset.to_table(filter=wanted)) == [row for row in plain(parts[1]) if row["symbol"] == "D"]
+
+
+@pytest.mark.parametrize("count", [1, 16])
 def test_every_row_group_is_where_the_footer_says(count: int) -> None:
-    """However many there are: a list of 15 is written in another way."""
     tables = [part([f"S{i:02}", f"T{i:02}"]) for i in range(count)]
     content = encoded(tables, TableFormat.PARQUET)
     file = pq.ParquetFile(io.BytesIO(content))
@@ -111,6 +153,18 @@ def test_every_row_group_is_where_the_footer_says(count: int) -> None:
     assert plain(found) == plain(tables[0].filter(pa.compute.equal(tables[0]["symbol"].cast(pa.string()), "T00")))
 
 
+def test_a_row_group_that_says_its_number_gets_its_own() -> None:
+    """As the standard lets it; the pyarrow of today does not write it."""
+
+    def row_groups(first: int) -> bytes:
+        return b"".join(b"\x74" + integer(first + i) + b"\x00" for i in range(2))
+
+    footer = b"\x49" + list_head(2) + row_groups(0) + b"\x00"
+    count, description, cuts = parquet._describe(footer)
+    assert (count, description) == (2, row_groups(0))
+    assert parquet._moved(description, cuts, by=1000, groups=63) == row_groups(63)
+
+
 def test_a_piece_of_more_row_groups_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pyarrow cuts what has more than a million rows."""
     write_table = pq.ParquetWriter.write_table
@@ -125,9 +179,13 @@ def test_a_piece_of_more_row_groups_than_one(monkeypatch: pytest.MonkeyPatch) ->
     assert file.num_row_groups == sum(-(-p.num_rows // 7) for p in PARTS)
 
 
-def test_sheet() -> None:
-    book = openpyxl.load_workbook(io.BytesIO(encoded(PARTS, TableFormat.XLSX)))
-    [sheet] = book
+@pytest.fixture(scope="module")
+def spreadsheet() -> bytes:
+    return encoded(PARTS, TableFormat.XLSX)
+
+
+def test_sheet(spreadsheet: bytes) -> None:
+    [sheet] = openpyxl.load_workbook(io.BytesIO(spreadsheet))
     header, *rows = sheet.iter_rows()
     assert [cell.value for cell in header] == PARTS[0].column_names
     assert all(cell.font.bold for cell in header)
@@ -145,8 +203,8 @@ def test_sheet() -> None:
                 assert cell.value == pytest.approx(value, rel=1e-15)
 
 
-def test_a_sheet_is_well_formed_and_has_its_rows_in_order() -> None:
-    with zipfile.ZipFile(io.BytesIO(encoded(PARTS, TableFormat.XLSX))) as file:
+def test_a_sheet_is_well_formed_and_has_its_rows_in_order(spreadsheet: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(spreadsheet)) as file:
         assert file.testzip() is None
         xml = ET.fromstring(file.read("xl/worksheets/sheet1.xml"))
     space = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -156,12 +214,39 @@ def test_a_sheet_is_well_formed_and_has_its_rows_in_order() -> None:
     assert not list(xml.iter(f"{space}f"))  # no formula
 
 
-def test_a_torn_piece_is_told_from_a_whole_one() -> None:
-    [piece] = pieces_of(PARTS[:1], TableFormat.PARQUET)
+@pytest.mark.parametrize("parts", [PARTS, [part([])]])
+def test_a_sheet_can_be_filtered_down_to_its_last_row(parts: list[pa.Table]) -> None:
+    content = encoded(parts, TableFormat.XLSX)
+    last_row = 1 + sum(p.num_rows for p in parts)
+    sheet = openpyxl.load_workbook(io.BytesIO(content)).active
+    assert sheet.auto_filter.ref == f"A1:F{last_row}"
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        assert f"Sheet1!$A$1:$F${last_row}<".encode() in file.read("xl/workbook.xml")
+        assert not [name for name in file.namelist() if str(XLSX_ROWS - 1).encode() in file.read(name)]
+
+
+def test_a_sheet_is_read_row_by_row(spreadsheet: bytes) -> None:
+    book = openpyxl.load_workbook(io.BytesIO(spreadsheet), read_only=True)
+    _, *rows = book.active.values
+    book.close()
+    assert [(symbol, day.date()) for symbol, day, *_ in rows] == [(row["symbol"], row["date"]) for row in ROWS]
+
+
+def test_a_sheet_has_no_place_for_a_row_too_many() -> None:
+    [table, *_] = PARTS
+    room = XLSX_ROWS - 1 - table.num_rows
+    write_piece(table, TableFormat.XLSX, OneWay(), room)
+    with pytest.raises(KalpiError, match="more rows than the 1,048,575"):
+        write_piece(table, TableFormat.XLSX, OneWay(), room + 1)
+
+
+@pytest.mark.parametrize("form", [TableFormat.PARQUET, TableFormat.XLSX])
+def test_a_torn_piece_is_told_from_a_whole_one(form: TableFormat) -> None:
+    [piece] = pieces_of(PARTS[:1], form)
     whole = piece.getvalue()
-    for torn in (whole[100:], whole[:-1], whole[:-100], whole[:20], b""):
+    for torn in (whole[100:], whole[:-1], whole[:-100], whole[:10], b"", b"x" + whole):
         with pytest.raises(TornPiece):
-            join([io.BytesIO(torn)], PARTS[0].schema, TableFormat.PARQUET, OneWay())
+            join([io.BytesIO(torn)], PARTS[0].schema, form, OneWay())
 
 
 def test_arrow_table() -> None:
@@ -170,6 +255,8 @@ def test_arrow_table() -> None:
     assert [batch.num_rows for batch in batches] == [PARTS[0].num_rows, PARTS[2].num_rows]  # none for the empty part
     assert batches[0].schema == PARTS[0].schema
     assert [row for batch in batches for row in batch.to_pylist()] == ROWS
+    with pa.ipc.open_stream(encoded(PARTS, TableFormat.ARROW)) as reader:
+        assert plain(reader.read_all()) == ROWS
 
 
 def test_json_table() -> None:

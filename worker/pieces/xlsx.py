@@ -3,31 +3,41 @@
 A part writes a workbook with its rows where they are in the whole sheet, and keeps their XML; joining puts them into
 the sheet of a workbook that has the header alone. Texts are written as texts, so none is taken for a formula. Numbers
 have 16 digits, as XlsxWriter writes them.
+
+    rows, as XML | how many they are, bytes of the XML: int64
 """
 
 import io
+import struct
 import zipfile
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, Self, cast
+from typing import IO, Any, BinaryIO, Self, cast
 
 import pyarrow as pa
 import xlsxwriter
 
-from common.jobs import XLSX_COLUMNS
-from worker.pieces.copying import Sink, copy
+from common.errors import KalpiError
+from common.jobs import XLSX_COLUMNS, XLSX_ROWS
+from worker.pieces.copying import Sink, TornPiece, copy, read_trailer
 from worker.pieces.text import coded
 
 _SHEET = "xl/worksheets/sheet1.xml"
 _END_OF_ROW, _END_OF_ROWS = b"</row>", b"</sheetData>"
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)  # so that equal tables are equal bytes
 _DAY_ZERO = 25_569  # 1970-01-01 as spreadsheets count days
+_TRAILER = struct.Struct("<qq")
+_SOME_ROW = XLSX_ROWS - 1  # the last with a filter, until that is known; XlsxWriter has no number for the very last
 _LIMIT = 9.99999999999999e307  # what a spreadsheet cannot hold is an empty cell
 
 
 def write_piece(table: pa.Table, sink: Sink, first_row: int) -> None:
-    if not table.num_rows:
-        return
+    """Raises KalpiError for rows that a sheet has no place for: XlsxWriter leaves them out without a word."""
+    if first_row + table.num_rows >= XLSX_ROWS:
+        raise KalpiError(
+            f"the table has more rows than the {XLSX_ROWS - 1:,} that fit below the header of a sheet in xlsx;"
+            " ask for fewer symbols or days, or for another format"
+        )
     symbols, codes = coded(table.column("symbol"))
     days = table.column("date").cast(pa.int32()).to_pylist()
     columns = [column.to_pylist() for column in table.columns[2:]]
@@ -42,7 +52,9 @@ def write_piece(table: pa.Table, sink: Sink, first_row: int) -> None:
                     sheet.write_number(row, column, number)
     with zipfile.ZipFile(book.file) as file:
         xml = file.read(_SHEET)
-    sink.write(xml[xml.index(_END_OF_ROW) + len(_END_OF_ROW) : xml.rindex(_END_OF_ROWS)])
+    rows = xml[xml.index(_END_OF_ROW) + len(_END_OF_ROW) : xml.rindex(_END_OF_ROWS)]
+    sink.write(rows)
+    sink.write(_TRAILER.pack(table.num_rows, len(rows)))
 
 
 def join(pieces: Iterable[BinaryIO], schema: pa.Schema, sink: Sink) -> None:
@@ -50,19 +62,27 @@ def join(pieces: Iterable[BinaryIO], schema: pa.Schema, sink: Sink) -> None:
         for column, name in enumerate(schema.names):
             book.sheet.write_string(0, column, name, book.bold)
         book.sheet.freeze_panes(1, 2)
+        book.sheet.autofilter(0, 0, _SOME_ROW - 1, len(schema) - 1)
+    last_row = 1
     with zipfile.ZipFile(book.file) as shell, _new_zip(sink) as file:
-        for name in shell.namelist():
+        for name in shell.namelist():  # first the sheet, then what else says how many rows it has
             content = shell.read(name)
             with file.open(name, "w") as written:
-                if name != _SHEET:
-                    written.write(content)
-                    continue
-                before, _, after = content.partition(_END_OF_ROWS)
-                written.write(_without_dimension(before))
-                for piece in pieces:
-                    piece.seek(0)
-                    copy(piece, written)
-                written.write(_END_OF_ROWS + after)
+                if name == _SHEET:
+                    before, _, content = content.partition(_END_OF_ROWS)
+                    written.write(_without_dimension(before))
+                    last_row += sum(_copy_rows(piece, written) for piece in pieces)
+                    written.write(_END_OF_ROWS)
+                written.write(content.replace(b"%d" % _SOME_ROW, b"%d" % last_row))
+
+
+def _copy_rows(piece: BinaryIO, sheet: IO[bytes]) -> int:
+    size, (rows, length) = read_trailer(piece, _TRAILER)
+    if length != size:
+        raise TornPiece(f"it has {size} bytes and says otherwise")
+    piece.seek(0)
+    copy(piece, sheet, size)
+    return rows
 
 
 def _new_zip(sink: Sink) -> zipfile.ZipFile:
