@@ -1,7 +1,7 @@
 """`kalpi cache …`: computes answers before anybody asks, and shows what is asked most."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,10 +14,10 @@ import redis
 import typer
 from redis.exceptions import RedisError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from cli.progress import progress
 from cli.state import read_up
 from common.broker import make_celery
 from common.dataset import Manifest, ManifestFile
@@ -39,9 +39,6 @@ _LOOK_SECONDS = 1.0
 
 _PATIENCE = 60.0
 """Seconds without any progress after which it is given up."""
-
-_LINE_SECONDS = 2.0
-"""Period of the lines where there is no terminal."""
 
 _SHOWN_REASONS = 5
 
@@ -182,7 +179,7 @@ def _compute(stack: _Stack, needed: Mapping[str, IndicatorQuery]) -> _Outcome:
     with (
         closing(make_celery(lambda: stack.settings)) as celery,
         stack.cache.pubsub(ignore_subscribe_messages=True) as channel,  # type: ignore[no-untyped-call]
-        _progress(len(needed)) as show,
+        progress(Console(), "Computing", len(needed), "queries") as show,
     ):
         channel.subscribe(VALUES_DONE)
         batch = next(waiting, None)
@@ -222,30 +219,3 @@ def _said(outcome: _Outcome, present: int, outdated: int) -> str:
     if outdated:
         line += f"; {outdated:,} of the most asked can no longer be asked"
     return f"{line}."
-
-
-class _Speed(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed or 0:,.0f}/s")
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """Told how many are done, it shows a bar, or a line now and then where there is no terminal."""
-    console = Console()
-    if console.is_terminal:
-        columns = TextColumn("Computing"), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn()
-        with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task("", total=total)
-            yield lambda done: progress.update(task, completed=done)
-        return
-    began = shown = monotonic()
-
-    def show(done: int) -> None:
-        nonlocal shown
-        now = monotonic()
-        if now - shown >= _LINE_SECONDS:
-            shown = now
-            typer.echo(f"{done:,} of {total:,} queries, {done / (now - began):,.0f}/s")
-
-    yield show

@@ -1,6 +1,7 @@
 """The `kalpi` command."""
 
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,24 +9,34 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 from typer.core import TyperGroup
+from typer.main import get_command
 
-from cli import cache, data, up, users
-from cli.backends import sqlalchemy_url
-from common.db.migrate import upgrade
+from cli import data
 from common.errors import KalpiError
 from common.settings import Settings
 
 _BAD_INPUT = 2
 
+_GROUPS = ("users", "cache", "jobs")
+"""Modules of `cli` with commands of their own. Each is loaded when it is called for: one start needs little of all."""
+
 
 class _Group(TyperGroup):
     """Turns every error raised on purpose into one line on stderr and exit code 2."""
 
-    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer keeps click's types to itself
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - typer keeps click's types to itself
+        return sorted({*super().list_commands(ctx), *_GROUPS})
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401
+        if cmd_name not in self.commands:  # an unknown name is compared with all there are
+            for name in (cmd_name,) if cmd_name in _GROUPS else _GROUPS:
+                group = self.commands[name] = get_command(import_module(f"cli.{name}").app)
+                group.name = name
+        return super().get_command(ctx, cmd_name)
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
         try:
             return super().invoke(ctx)
-        except up.AlreadyReported:
-            pass
         except KalpiError as error:
             typer.echo(f"kalpi: {error}", err=True)
         except ValidationError as error:
@@ -46,8 +57,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-app.add_typer(users.app, name="users")
-app.add_typer(cache.app, name="cache")
 data.register(app)
 
 
@@ -66,6 +75,8 @@ def up_command(  # noqa: PLR0917 - options, never positional
 
     What is not given here comes from the KALPI_… variables.
     """
+    from cli import up  # noqa: PLC0415 - only where it is needed
+
     settings = Settings()
     options = up.Options(
         host=settings.host if host is None else host,
@@ -78,11 +89,17 @@ def up_command(  # noqa: PLR0917 - options, never positional
         workers=settings.workers if workers is None else workers,
         api_processes=settings.api_processes if api_processes is None else api_processes,
     )
-    up.run(options, settings, Console())
+    try:
+        up.run(options, settings, Console())
+    except up.AlreadyReported:
+        raise typer.Exit(_BAD_INPUT) from None
 
 
 @app.command()
 def migrate() -> None:
     """Bring the database at KALPI_DATABASE_URL to the tables of this version."""
+    from cli.backends import sqlalchemy_url  # noqa: PLC0415 - only where it is needed
+    from common.db.migrate import upgrade  # noqa: PLC0415
+
     upgrade(sqlalchemy_url(Settings().database))
     typer.echo("The tables are up to date.")
