@@ -12,6 +12,7 @@ from sqlalchemy import text
 from api.admission import Admissions
 from api.database import Database
 from api.publisher import Publisher
+from api.queue_state import STALL_SECONDS, look_at_batch
 from common.broker import PROBE
 from common.dataset import ManifestFile
 from common.errors import DataError, KalpiError
@@ -19,6 +20,7 @@ from common.redis import REDIS_AWAY, probe_key
 
 WORKER_SECONDS = 5
 _FRESH_SECONDS = 1.0
+_SECOND_LOOK_SECONDS = 1.0
 
 
 class Health:
@@ -47,8 +49,8 @@ class Health:
     async def look(self) -> dict[str, str]:
         async with self._lock:
             if time.monotonic() - self._seen_at > _FRESH_SECONDS:
-                names = ("postgresql", "redis", "worker", "data")
-                looks = (self._postgresql, self._redis, self._worker, self._data)
+                names = ("postgresql", "redis", "worker", "batch", "data")
+                looks = (self._postgresql, self._redis, self._worker, self._batch, self._data)
                 states = await asyncio.gather(*(_state(look) for look in looks))
                 self._seen = dict(zip(names, states, strict=True))
                 self._seen_at = time.monotonic()
@@ -75,6 +77,15 @@ class Health:
                     raise DataError("the worker has no data")
                 return
         raise TimeoutError(f"no worker answered within {WORKER_SECONDS} s")
+
+    async def _batch(self) -> None:
+        """Looks twice at parts that nobody takes: the end of a long one may have let them go this very moment."""
+        if not (await self._database.run(look_at_batch)).is_stalled:
+            return
+        await asyncio.sleep(_SECOND_LOOK_SECONDS)
+        batch = await self._database.run(look_at_batch)
+        if batch.is_stalled:
+            raise TimeoutError(f"{batch.queued} parts wait, and no worker has taken one for {STALL_SECONDS} s")
 
     async def _data(self) -> None:
         self._manifest.current()

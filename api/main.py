@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import TypedDict
 
 from fastapi import FastAPI
@@ -21,16 +22,19 @@ from api.database import Database
 from api.document import PROBLEMS
 from api.health import Health
 from api.job_bounds import JobBounds
-from api.job_watch import JobWatch
+from api.job_watch import JobWatch, look_at
 from api.local_cache import LocalCache
 from api.middleware import Edge, FastPath, Records
+from api.open_streams import OpenStreams
 from api.publisher import Publisher
 from api.questions import Questions
+from api.queue_metrics import QueueMetrics
 from api.result_store import open_results
 from api.results import Results
 from api.routes import auth, catalogue, events, jobs, me, operations, webhooks
 from api.security import AccessTokens, utc_now
 from api.state import Services
+from api.stopping import told_to_stop
 from api.token_buckets import shared_buckets
 from common.broker import make_celery
 from common.dataset import ManifestFile
@@ -103,9 +107,10 @@ async def _open(settings: Settings, clock: Callable[[], datetime], stack: AsyncE
     results.start()
     stack.push_async_callback(results.close)
 
-    job_watch = JobWatch(database, cache)
+    job_watch = JobWatch(partial(look_at, database), cache)
     job_watch.start()
     stack.push_async_callback(job_watch.close)
+    stack.enter_context(told_to_stop(job_watch.let_go))
 
     hashing = ThreadPoolExecutor(settings.bcrypt_threads, thread_name_prefix="bcrypt")
     stack.callback(hashing.shutdown, wait=False, cancel_futures=True)
@@ -125,6 +130,7 @@ async def _open(settings: Settings, clock: Callable[[], datetime], stack: AsyncE
         questions=Questions(manifest),
         asked=asked,
         manifest=manifest,
+        queue_metrics=QueueMetrics(database, broker),
         job_bounds=JobBounds.of(settings),
         result_store=open_results(settings),
         health=Health(
@@ -136,4 +142,5 @@ async def _open(settings: Settings, clock: Callable[[], datetime], stack: AsyncE
             manifest=manifest,
         ),
         job_watch=job_watch,
+        open_streams=OpenStreams(),
     )

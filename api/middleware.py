@@ -181,8 +181,11 @@ def _as_reply(response: Response) -> Reply:
 
 
 def _answered_as_get(scope: Scope) -> Scope:
-    """HEAD is GET without the body, which the server leaves out."""
-    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+    """HEAD is GET without the body, which the server leaves out; what costs much to read need not be read."""
+    if scope["method"] != "HEAD":
+        return scope
+    scope["state"]["is_head"] = True
+    return {**scope, "method": "GET"}
 
 
 def _bounded(scope: Scope, receive: Receive) -> Receive:

@@ -17,6 +17,7 @@ import orjson
 import redis.asyncio
 import structlog
 
+from api.listener import listen
 from api.local_cache import LocalCache
 from api.microbatch import MicroBatcher
 from api.publisher import Publisher
@@ -85,7 +86,8 @@ class Results:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._look_after())]
+        hearing = listen(self._cache, {VALUES_DONE: self._hear, self._replies: self._open_letter})
+        self._tasks = [asyncio.create_task(hearing), asyncio.create_task(self._look_after())]
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -197,35 +199,16 @@ class Results:
                     for target in alike:
                         self._end(target.key, error)
 
-    async def _listen(self) -> None:
-        """Follows the workers' answers; a lost connection is made again, and `_look_after` bridges it."""
-        while True:
-            try:
-                async with self._cache.pubsub(ignore_subscribe_messages=True) as channel:
-                    await channel.subscribe(VALUES_DONE, self._replies)
-                    while True:
-                        message = await channel.get_message(timeout=_ROUND_SECONDS)
-                        if message is None:
-                            continue
-                        if message["channel"] == VALUES_DONE.encode():
-                            await self._hear(orjson.loads(message["data"]))
-                        else:
-                            self._open_letter(message["data"])
-            except (*REDIS_AWAY, Unavailable) as error:
-                log.warning("values_channel_lost", error=type(error).__name__)
-            except Exception:  # this loop must not end
-                log.exception("values_channel_lost")
-            await asyncio.sleep(_ROUND_SECONDS)
-
-    def _open_letter(self, letter: bytes) -> None:
+    async def _open_letter(self, letter: bytes) -> None:
         """Answers to what this process has ordered."""
         done, failed = read_letter(letter)
         for key, packed in done.items():
             self._receive(key, packed)
         self._fail(failed)
 
-    async def _hear(self, news: Mapping[str, object]) -> None:
+    async def _hear(self, message: bytes) -> None:
         """Answers to what any process has ordered; those of this one have landed by their letter."""
+        news: Mapping[str, object] = orjson.loads(message)
         self._fail(cast(Mapping[str, Failure], news["failed"]))
         done = cast(Sequence[str], news["done"])
         await self._collect([key for key in done if key in self._flights])

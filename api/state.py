@@ -15,8 +15,10 @@ from api.database import Database
 from api.health import Health
 from api.job_bounds import JobBounds
 from api.job_watch import JobWatch
+from api.open_streams import OpenStreams
 from api.publisher import Publisher
 from api.questions import Questions
+from api.queue_metrics import QueueMetrics
 from api.result_store import ResultStore
 from api.results import Results
 from api.security import AccessTokens
@@ -41,8 +43,10 @@ class Services:
     manifest: ManifestFile
     job_bounds: JobBounds
     result_store: ResultStore
+    queue_metrics: QueueMetrics
     health: Health
     job_watch: JobWatch
+    open_streams: OpenStreams
 
 
 # async, though it awaits nothing: FastAPI would send a plain function to a thread.

@@ -14,6 +14,9 @@ from cli.state import Secrets
 from common.version import ENGINE_VERSION
 
 _FLOWER_SAVES_EVERY = 30_000  # ms
+_FLOWER_FORGETS_AFTER = 600  # s; a worker that has gone
+# What a part has come to stands in its result, or its exception; its id is that of the ring, which is of less use.
+_FLOWER_COLUMNS = "name,state,result,exception,received,runtime,worker,uuid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ def sweeper(metrics_dir: Path, env: Mapping[str, str]) -> Command:
 def flower(host: str, port: int, folder: Path, login: str, env: Mapping[str, str]) -> Command:
     argv = [*_celery("common.broker"), "flower", f"--address={host}", f"--port={port}", "--persistent=True"]
     argv += [f"--db={folder / 'flower.db'}", f"--state_save_interval={_FLOWER_SAVES_EVERY}"]
+    argv += [f"--purge_offline_workers={_FLOWER_FORGETS_AFTER}", f"--tasks_columns={_FLOWER_COLUMNS}"]
     # Its own metrics are its own: no PROMETHEUS_MULTIPROC_DIR. The login stays out of the process list.
     theirs = {k: v for k, v in env.items() if k not in {"KALPI_SECRET_KEY", "PROMETHEUS_MULTIPROC_DIR"}}
     return Command("flower", argv, {**theirs, "FLOWER_BASIC_AUTH": login})

@@ -21,6 +21,12 @@ VALUES_DONE = "kalpi:values:done"
 JOB_NEWS = "kalpi:jobs:news"
 """Channel on the cache Redis: the id of a job that has moved on."""
 
+TOTALS = "kalpi:totals"
+"""Hash on the broker: what the workers have done (`common.totals`)."""
+
+WORKERS = "kalpi:workers"
+"""Sorted set on the broker: the workers by their last sign of life (`common.presence`)."""
+
 
 def reply_channel(process_id: str) -> str:
     """Where one API process hears of what it has ordered itself: letters (`common.answer`) with the answers."""

@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 # Which extras each lock covers, on top of what every process needs.
-LOCKS = {"dev": None, "api": ["api"], "worker": ["worker"], "flower": ["flower"]}
+LOCKS = {"dev": None, "api": ["api"], "worker": ["worker"], "flower": ["flower"], "remote-results": ["remote-results"]}
 _HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}\b")
 
 Pins = dict[str, dict[str, str]]  # name -> marker -> version

@@ -5,7 +5,7 @@ from typing import Any
 from celery import signals
 
 from common.broker import app
-from worker import process, tasks
+from worker import presence, process, tasks
 
 __all__ = ["app", "tasks"]
 
@@ -14,6 +14,7 @@ def _connect(**_: Any) -> None:  # noqa: ANN401 - Celery's signals pass what the
     process.connect(app)
 
 
+signals.celeryd_init.connect(presence.begin)
 signals.setup_logging.connect(process.configure_logs)
 signals.worker_init.connect(process.prepare)
 signals.worker_process_init.connect(_connect)

@@ -62,13 +62,19 @@ class Expiry:
 
     def expire(self, connection: Connection) -> None:
         """Expires jobs; their results go a round later, when no download that saw them can still be opening one."""
-        for job_id in self._expired:
-            self._store.remove_folder(job_id)
+        due, self._expired = self._expired, []
         with connection.begin():
-            self._expired = [str(job_id) for job_id in connection.execute(_EXPIRE, {"most": _BATCH}).scalars()]
+            self._expired += [str(job_id) for job_id in connection.execute(_EXPIRE, {"most": _BATCH}).scalars()]
             connection.execute(_PARTS_OF_EXPIRED, {"ids": self._expired})
         if self._expired:
             log.info("jobs_expired", jobs=len(self._expired))
+        while due:
+            try:
+                self._store.remove_folder(due[-1])
+            except OSError:
+                self._expired += due  # in the next round
+                raise
+            due.pop()
 
     def tidy(self, connection: Connection) -> None:
         """Removes the rows of what is long over, folders and pieces no job needs, and old market data."""

@@ -7,7 +7,8 @@ both at once.
 import io
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
+from common.broker import BATCH
 from common.errors import KalpiError
 from common.jobs import JobRequest
 from common.results import part_file, result_file
@@ -50,12 +52,41 @@ WHERE job_id = CAST(:job_id AS uuid) AND number < :assembly ORDER BY number
 _OTHERS_WAIT = text("SELECT EXISTS (SELECT 1 FROM job_parts WHERE state = 'queued' AND user_id = :user_id)")
 
 
+_WORDS = {"completed": "completed", "failed": "failed", "retried": "retried", "refused": "claim lost"}
+
+
 class ClaimLost(Exception):  # noqa: N818
     """Whoever claimed the part may not end it any more; what it would write is for nothing."""
 
 
-def run_next_part(resources: Resources) -> str:
-    """Runs the part whose turn it is, if there is one. Returns what was done, in words for people."""
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a worker has done with a part, for people and for those who count."""
+
+    job_id: str
+    number: int
+    is_assembly: bool
+    outcome: Outcome
+    seconds: float
+    trouble: str | None  # what kept it from being completed
+
+    def __str__(self) -> str:
+        what = "assembly" if self.is_assembly else f"part {self.number}"
+        why = "" if self.trouble is None else f" ({self.trouble})"
+        return f"{_WORDS[self.kind]} in {self.seconds} s: {what} of {self.job_id}{why}"
+
+    @property
+    def kind(self) -> str:
+        """How it counts."""
+        if self.outcome is Outcome.REFUSED:
+            return "refused"
+        if self.outcome is Outcome.RELEASED:
+            return "retried"
+        return "completed" if self.trouble is None else "failed"
+
+
+def run_next_part(resources: Resources) -> Ran | None:
+    """Runs the part whose turn it is, if there is one."""
     settings = resources.settings
     with resources.engine.begin() as connection:
         claim = claim_next(
@@ -66,14 +97,13 @@ def run_next_part(resources: Resources) -> str:
             requests=resources.requests,
             ttl=settings.job_ttl_seconds,
         )
-    if claim is None:
-        return "no part waits"
-    return run_claimed(resources, claim)
+    return None if claim is None else run_claimed(resources, claim)
 
 
-def run_claimed(resources: Resources, claim: Claim) -> str:
-    """Runs a part that has been claimed to its end. Returns what was done."""
+def run_claimed(resources: Resources, claim: Claim) -> Ran:
+    """Runs a part that has been claimed to its end."""
     began = time.monotonic()
+    trouble = None
     with kept(resources.engine, claim, resources.settings.part_lease_seconds) as lease:
         try:
             outcome = _assemble(resources, claim, lease) if claim.is_assembly else _compute(resources, claim, lease)
@@ -81,11 +111,15 @@ def run_claimed(resources: Resources, claim: Claim) -> str:
             outcome = Outcome.REFUSED
         except Exception as error:  # noqa: BLE001 - whatever it is, the part is queued again or fails
             outcome = _settle(resources, claim, lease, error)
+            trouble = _reason(error, resources.settings.part_soft_seconds)
     seconds = round(time.monotonic() - began, 4)
+    ran = Ran(claim.job_id, claim.number, claim.is_assembly, outcome, seconds, trouble)
     said = outcome.name.lower()
     log.info("part_ended", job_id=claim.job_id, part=claim.number, attempt=claim.attempt, outcome=said, seconds=seconds)
+    if ran.kind != "refused":
+        resources.totals.add(BATCH, seconds=seconds, **{ran.kind: 1})
     _tell(resources, claim, outcome)
-    return f"{'assembly' if claim.is_assembly else f'part {claim.number}'} of {claim.job_id}: {said} in {seconds} s"
+    return ran
 
 
 def _tell(resources: Resources, claim: Claim, outcome: Outcome) -> None:
@@ -130,7 +164,8 @@ def _assemble(resources: Resources, claim: Claim, lease: Lease) -> Outcome:
     ttl = resources.settings.job_ttl_seconds
     outcome = _record(resources, lease, lambda c: complete_assembly(c, claim, result, ttl))
     if outcome is Outcome.JOB_ENDED:
-        resources.store.keep_only(result.name)
+        with suppress(OSError):  # the sweeper does it otherwise
+            resources.store.keep_only(result.name)
     return outcome
 
 

@@ -78,6 +78,7 @@ def disconnect(**_: Any) -> None:  # noqa: ANN401
     if _resources is not None:
         _resources.engine.dispose()
         _resources.cache.close()
+        _resources.totals.close()
 
 
 def finish(**_: Any) -> None:  # noqa: ANN401

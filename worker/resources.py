@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from common.db.session import make_engine
 from common.redis import make_client
 from common.settings import Settings
+from common.totals import Totals
 from worker.market.store import MarketFile
 from worker.requests import Requests
 from worker.store import Store, open_store
@@ -25,6 +26,7 @@ class Resources:
     engine: Engine
     cache: redis.Redis
     markets: MarketFile
+    totals: Totals
     store: Store
     requests: Requests
     bounds: Mapping[str, int]
@@ -47,6 +49,7 @@ class Resources:
             ),
             cache=make_client(settings.cache, settings.redis_timeout_seconds),
             markets=markets,
+            totals=Totals(make_client(settings.broker, settings.redis_timeout_seconds)),
             store=open_store(settings),
             requests=Requests(),
             bounds=bounds(settings),

@@ -12,14 +12,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
-from uuid import UUID, uuid4
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+from uuid import uuid4
 
 from typing_extensions import Buffer
 
-from common.errors import StartupError
-from common.results import local_folder
+from common.results import is_folder, local_folder
 from common.settings import Settings
+
+if TYPE_CHECKING:
+    from worker.pieces.copying import Sink  # whose package loads numerics
 
 _TAG = 32  # hexadecimal digits
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -31,7 +33,7 @@ class Store(Protocol):
     era: str
     """Part of the names of files that are not durable: those of another era do not count."""
 
-    def writing(self, name: str, *, durable: bool) -> AbstractContextManager[BinaryIO]:
+    def writing(self, name: str, *, durable: bool) -> AbstractContextManager["Sink"]:
         """To be written; it is there under `name`, complete, when the block ends well, and not at all otherwise.
 
         If `durable`, a crash of the machine does not take it away then.
@@ -56,28 +58,22 @@ class Store(Protocol):
 
 
 def open_store(settings: Settings) -> Store:
-    """Raises StartupError for a KALPI_RESULTS_URI that names nothing."""
+    """Raises StartupError for a KALPI_RESULTS_URI that names nothing.
+
+    Never before a fork: a remote store has threads.
+    """
     folder = local_folder(settings)
-    return LocalStore(folder) if folder is not None else _open_remote(str(settings.results_uri))
+    if folder is not None:
+        return LocalStore(folder)
+    from worker.remote_store import open_remote  # noqa: PLC0415 - pyarrow, for those alone who need it
 
-
-def _open_remote(uri: str) -> "RemoteStore":
-    from pyarrow import ArrowException, fs  # noqa: PLC0415 - for those alone who need it: the sweeper does without
-
-    try:
-        filesystem, path = fs.FileSystem.from_uri(uri)
-    except (ArrowException, ValueError, OSError) as error:
-        raise StartupError(
-            f"KALPI_RESULTS_URI is {uri!r}, which pyarrow does not know ({error});"
-            " file:///folder and s3://bucket/prefix would be right"
-        ) from None
-    return RemoteStore(filesystem, path)
+    return open_remote(str(settings.results_uri))
 
 
 class Counted:
     """A sink that knows how much went through it."""
 
-    def __init__(self, sink: BinaryIO) -> None:
+    def __init__(self, sink: "Sink") -> None:
         self._sink = sink
         self.size = 0
 
@@ -94,7 +90,7 @@ class Counted:
 class Tagged(Counted):
     """As `Counted`; it also knows the strong ETag of what went through it, which a thread of its own works out."""
 
-    def __init__(self, sink: BinaryIO) -> None:
+    def __init__(self, sink: "Sink") -> None:
         super().__init__(sink)
         self._hash = hashlib.sha256()
         self._hashing = ThreadPoolExecutor(1, thread_name_prefix="etag")
@@ -114,7 +110,7 @@ class Tagged(Counted):
 
 def describe_failure(error: OSError) -> str | None:
     """What a user may be told of it; None for what is not the store's own trouble."""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT} or "HTTP status 507" in str(error):
         return "the result store is full"
     return None
 
@@ -149,6 +145,7 @@ class LocalStore:
             temporary.replace(path)
             if durable:
                 _sync(path.parent)
+                _sync(self._folder)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -160,12 +157,15 @@ class LocalStore:
         path = self._folder / name
         with suppress(FileNotFoundError):
             for other in [other for other in path.parent.iterdir() if other != path]:
-                other.unlink(missing_ok=True)
+                if other.is_dir():
+                    shutil.rmtree(other, ignore_errors=True)
+                else:
+                    other.unlink(missing_ok=True)
 
     def folders(self) -> list[str]:
         if not self._folder.is_dir():
             return []
-        return [entry.name for entry in self._folder.iterdir() if entry.is_dir() and _is_id(entry.name)]
+        return [entry.name for entry in self._folder.iterdir() if entry.is_dir() and is_folder(entry.name)]
 
     def remove_folder(self, job_id: str) -> None:
         shutil.rmtree(self._folder / job_id, ignore_errors=True)
@@ -178,59 +178,3 @@ def _sync(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-class RemoteStore:
-    """A filesystem of pyarrow. What it has stored is durable."""
-
-    era = "kept"
-
-    def __init__(self, filesystem: Any, path: str) -> None:  # noqa: ANN401 - pyarrow has no types
-        self._filesystem = filesystem
-        self._path = path.rstrip("/")
-
-    @contextmanager
-    def writing(self, name: str, *, durable: bool) -> Iterator[BinaryIO]:  # noqa: ARG002 - all of it is
-        path = f"{self._path}/{name}"
-        self._filesystem.create_dir(path.rpartition("/")[0], recursive=True)
-        sink = self._filesystem.open_output_stream(path)
-        try:
-            yield sink
-        except BaseException:
-            # Closing is what completes an upload, and nothing else ends one: what it completes goes at once. It has a
-            # name that nobody has been told.
-            with suppress(OSError):
-                sink.close()
-            with suppress(OSError):
-                self._filesystem.delete_file(path)
-            raise
-        sink.close()
-
-    def reading(self, name: str) -> BinaryIO:
-        opened: BinaryIO = self._filesystem.open_input_file(f"{self._path}/{name}")
-        return opened
-
-    def keep_only(self, name: str) -> None:
-        path = f"{self._path}/{name}"
-        for other in self._inside(path.rpartition("/")[0]):
-            if other.path != path:
-                self._filesystem.delete_file(other.path)
-
-    def folders(self) -> list[str]:
-        return [entry.base_name for entry in self._inside(self._path) if _is_id(entry.base_name)]
-
-    def remove_folder(self, job_id: str) -> None:
-        with suppress(FileNotFoundError):
-            self._filesystem.delete_dir(f"{self._path}/{job_id}")
-
-    def _inside(self, folder: str) -> list[Any]:
-        from pyarrow import fs  # noqa: PLC0415 - as above
-
-        return list(self._filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True)))
-
-
-def _is_id(name: str) -> bool:
-    try:
-        return str(UUID(name)) == name
-    except ValueError:
-        return False

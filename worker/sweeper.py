@@ -27,6 +27,7 @@ from common.jobs import JobRequest
 from common.logs import configure
 from common.redis import make_client
 from common.settings import Settings
+from common.totals import Totals
 from worker.doorbell import ring
 from worker.expiry import Expiry
 from worker.store import open_store
@@ -99,6 +100,7 @@ class Sweeper:
         self._celery = celery
         self._warming = warming
         self._bounds = bounds(settings)
+        self._totals = Totals(broker)
         self._steps: tuple[Callable[[Connection], None], ...] = (
             self._fail_exhausted,
             self._requeue_lost,
@@ -153,6 +155,7 @@ class Sweeper:
             lost = connection.execute(
                 _REQUEUE, {"max_attempts": self._settings.part_max_attempts, "most": _BATCH}
             ).all()
+        self._totals.add(BATCH, retried=len(lost))
         for part in lost:
             log.warning(
                 "part_lost", job_id=str(part.job_id), part=part.number, attempt=part.attempt, worker=part.worker
@@ -181,6 +184,7 @@ class Sweeper:
         reason = f"its worker was lost {row.attempt} times"
         with connection.begin():
             outcome = fail_part(connection, claim, reason, self._settings.job_ttl_seconds)
+        self._totals.add(BATCH, failed=1)
         log.error("part_given_up", job_id=claim.job_id, part=claim.number, worker=row.worker, outcome=outcome.name)
         if outcome is Outcome.ASSEMBLY_QUEUED:
             ring(self._celery, [(claim.job_id, claim.parts_total)])

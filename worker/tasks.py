@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import orjson
 from celery import Task
+from celery.exceptions import Retry
 
 from common.broker import PART, PROBE, VALUES, app
 from common.redis import probe_key
@@ -24,6 +25,10 @@ _INTERACTIVE_LIMITS = {"soft_time_limit": 20, "time_limit": 30}
 
 class TaskFailed(Exception):  # noqa: N818
     """Stands for what Celery must not see."""
+
+
+class PartFailed(Exception):  # noqa: N818
+    """A part was given up; its job knows, and Flower is told."""
 
 
 def contained(body: Callable[P, T]) -> Callable[P, T]:
@@ -65,8 +70,18 @@ def answer_probe(nonce: str) -> None:
         pipe.execute()
 
 
-@app.task(name=PART)
+@app.task(name=PART, throws=(PartFailed,))
 @contained
 def run_part(job_id: str, number: int) -> str:  # noqa: ARG001 - for whom it was rung; whose turn it is may differ
-    """What was done, which Flower shows."""
-    return jobs.run_next_part(process.resources())
+    return tell(jobs.run_next_part(process.resources()))
+
+
+def tell(ran: jobs.Ran | None) -> str:
+    """What was done, as Flower shows it. Raises PartFailed, or Retry for what is to run again."""
+    if ran is None:
+        return "no part waits"
+    if ran.kind == "failed":
+        raise PartFailed(str(ran))
+    if ran.kind == "retried":
+        raise Retry(str(ran))
+    return str(ran)

@@ -4,6 +4,7 @@ The process that ordered them gets the answers themselves, in a letter; all othe
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -11,8 +12,9 @@ import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 
 from common.answer import Failure, write_letter
-from common.broker import VALUES
+from common.broker import INTERACTIVE, VALUES
 from common.errors import DataError, InvalidParameters, KalpiError, NotFound
+from common.postmark import postmark
 from common.query import IndicatorQuery
 from common.redis import VALUES_DONE, attempts_key, flight_key
 from worker.compute import Frame, compute_values
@@ -51,18 +53,24 @@ def answer(
     queries = [IndicatorQuery.from_message(message) for message in messages]
     keys = [query.cache_key(data_version) for query in queries]
     if redelivered:
+        resources.totals.add(INTERACTIVE, retried=len(queries))
         if _deliveries(resources, task_id) >= MAX_DELIVERIES:
             log.error("values_given_up", keys=keys)
+            resources.totals.add(INTERACTIVE, failed=len(queries))
             _reply(resources, {}, dict.fromkeys(keys, _INTERNAL), reply_to)
             return
         if len(queries) > 1:
             _split(resources, messages, data_version, reply_to, task_id)
             return
+    began = monotonic()
+    faults = 0
     outcomes = _compute_all(resources, queries, data_version)
     for some in _handfuls(zip(keys, outcomes, strict=True)):
         done = {key: outcome for key, outcome in some if isinstance(outcome, bytes)}
         failed = {key: _failure(outcome, key) for key, outcome in some if not isinstance(outcome, bytes)}
         _reply(resources, done, failed, reply_to)
+        faults += sum(failure["kind"] == _INTERNAL["kind"] for failure in failed.values())
+    resources.totals.add(INTERACTIVE, completed=len(queries) - faults, failed=faults, seconds=monotonic() - began)
 
 
 def _handfuls(outcomes: Iterable[tuple[str, _Outcome]]) -> Iterator[list[tuple[str, _Outcome]]]:
@@ -99,6 +107,7 @@ def _split(
                 VALUES,
                 kwargs={"queries": [message], "data_version": data_version, "reply_to": reply_to},
                 task_id=f"{task_id}.{place}",
+                headers=postmark(),
                 producer=producer,
             )
 

@@ -16,9 +16,10 @@ from api.job_ids import read_job_id
 from api.jobs import cancel_job, find_accepted, find_job, list_jobs, submit_job
 from api.negotiation import etag_matches, preferred_wait, read_wait
 from api.paging import from_token, to_token
-from api.ranges import Stored, StoredFile
+from api.result_store import open_stored
 from api.schemas.jobs import RESULT_RESPONSES, SUBMIT_OPENAPI, Estimate, Job, Jobs
 from api.state import Services, ServicesDep
+from api.stored_file import Stored, StoredFile, serve, unchanged
 from common.errors import Conflict, Gone, InvalidParameters, QuotaExceeded
 from common.jobs import ENDED, JobState, TableFormat
 from common.quota import Standing
@@ -141,6 +142,7 @@ async def cancel(
 
 @router.get(
     "/v1/jobs/{job_id}/result",
+    status_code=status.HTTP_200_OK,
     responses=RESULT_RESPONSES | {416: problem_response("`Range` names nothing of it.")},
     response_class=StoredFile,
 )
@@ -152,16 +154,14 @@ async def result(job_id: str, request: Request, caller: Caller, services: Servic
         raise Gone(f"Job {job_id} has expired")
     if row.status != JobState.COMPLETED:
         raise Conflict(_no_result(job_id, row.status))
-    headers = {"ETag": row.result_etag, "Cache-Control": "private, no-cache"}
-    if etag_matches(request.headers.get("if-none-match"), row.result_etag):
-        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
     form = TableFormat(row.format)
-    served = await services.result_store.response(
-        Stored(row.result_file, row.result_bytes, form.media_type, f"kalpi-{row.id}.{form}"), headers
-    )
-    if served is None:
+    stored = Stored(row.result_file, row.result_bytes, row.result_etag, form.media_type, f"kalpi-{row.id}.{form}")
+    if etag_matches(request.headers.get("if-none-match"), stored.etag):
+        return unchanged(stored)
+    opened = await open_stored(services.result_store, stored)
+    if opened is None:
         raise Gone(f"The result of job {job_id} is no longer stored")
-    return served
+    return serve(request, stored, opened)
 
 
 def _no_result(job_id: str, state: str) -> str:

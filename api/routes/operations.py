@@ -1,5 +1,7 @@
 """For operators and their machines: liveness, readiness, metrics."""
 
+import asyncio
+
 from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -30,6 +32,7 @@ async def ready(services: ServicesDep) -> JSONResponse:
 
 
 @router.get("/metrics", response_class=Response)
-def exposition() -> Response:
-    """Metrics in Prometheus' text format."""
-    return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+async def exposition(services: ServicesDep) -> Response:
+    """Metrics in Prometheus' text format: of this API, and of the queues of the whole service."""
+    own = await asyncio.to_thread(metrics.exposition)
+    return Response(own + await services.queue_metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

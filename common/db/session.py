@@ -34,10 +34,13 @@ def counting_arguments(database_url: str, *, timeout: float, name: str) -> dict[
 
 
 def _connection(timeout: float, name: str, options: str = "") -> dict[str, str | int]:
+    milliseconds = round(timeout * 1000)
     return {
         "application_name": name,
         "connect_timeout": max(2, round(timeout)),
-        "options": f"-c statement_timeout={round(timeout * 1000)} -c timezone=utc{options}",
+        # Whoever stops in the middle of a transaction holds up others for so long, and no longer.
+        "options": f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds}"
+        f" -c timezone=utc{options}",
         "keepalives": 1,
         "keepalives_idle": 5,
         "keepalives_interval": 2,

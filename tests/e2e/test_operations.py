@@ -1,15 +1,19 @@
 """What operators see: health, metrics, logs, Flower, the OpenAPI document, and how large a process is."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from common.catalogue import CATALOGUE
-from tests.stack import Stack
+from tests.integration.job_kit import wait_until
+from tests.stack import ROOT, Stack
 
 NUMERICS = ("pandas", "numpy", "numba", "llvmlite", "pyarrow", "talib")
 
@@ -31,8 +35,60 @@ def test_health_names_every_part(stack: Stack) -> None:
     assert ready.status_code == 200
     assert ready.json()["status"] == "ready"
     assert {name: part["status"] for name, part in ready.json()["checks"].items()} == dict.fromkeys(
-        ("postgresql", "redis", "worker", "data"), "ok"
+        ("postgresql", "redis", "worker", "batch", "data"), "ok"
     )
+
+
+def _samples(url: str) -> list[Sample]:
+    families = text_string_to_metric_families(httpx.get(f"{url}/metrics", timeout=30).text)
+    return [sample for family in families for sample in family.samples]
+
+
+def test_metrics_show_the_queues_of_the_whole_service(stack: Stack, premium: httpx.Client) -> None:
+    def figures() -> dict[str, float]:
+        found = {" ".join([s.name, *s.labels.values()]): s.value for s in _samples(stack.url)}
+        return {name: value for name, value in found.items() if name.startswith(("kalpi_queue", "kalpi_work"))}
+
+    before = figures()
+    assert (before["kalpi_workers"], before["kalpi_worker_processes"]) == (1, 2)
+    job = premium.post(
+        "/v1/jobs",
+        json={"symbols": [_symbol(premium)], "indicators": [{"name": "sma"}], "format": "csv"},
+        headers={"Prefer": "wait=30"},
+    ).json()
+    assert job["status"] == "completed"
+    wait_until(lambda: figures()["kalpi_queue_depth batch"] == figures()["kalpi_queue_running batch"] == 0)
+    wait_until(
+        lambda: figures()["kalpi_queue_work_seconds_total batch"] > before["kalpi_queue_work_seconds_total batch"]
+    )
+    after = figures()
+    name = "kalpi_queue_done_total completed batch"
+    assert after[name] == before[name] + 1
+    for same in ("kalpi_queue_done_total failed batch", "kalpi_queue_retries_total batch"):
+        assert after[same] == before[same]
+
+
+def test_the_documents_name_every_metric_there_is_and_no_other(stack: Stack) -> None:
+    there: dict[str, set[str]] = {}
+    for sample in _samples(stack.url):
+        if not sample.name.endswith("_created"):
+            there.setdefault(re.sub("_(bucket|count|sum)$", "", sample.name), set()).update(sample.labels)
+    manual = (ROOT / "docs" / "monitoring.md").read_text()
+    board = json.loads((ROOT / "docs" / "grafana.json").read_text())
+    shown = " ".join(target["expr"] for panel in board["panels"] for target in panel["targets"])
+    for document in (manual, shown):
+        for name, labels in re.findall(r"\b(kalpi_\w+)\b(?:{([^}]*)})?", document):
+            known = there[re.sub("_(bucket|count|sum)$", "", name)]
+            assert set(re.findall(r"(\w+)(?:$|,|=)", labels)) <= known, name
+    assert set(re.findall(r"^\| `(kalpi_\w+)", manual, re.MULTILINE)) == set(there)
+    of_flower = {sample.name for sample in _samples(stack.flower_url)}
+    for name in re.findall(r"`(flower_\w+)`", manual):
+        assert of_flower & {name, f"{name}_count"}, name
+
+
+def test_no_figure_is_shown_twice(stack: Stack) -> None:
+    seen = [(sample.name, *sample.labels.items()) for sample in _samples(stack.url)]
+    assert len(seen) == len(set(seen))
 
 
 def test_metrics_count_requests_by_route_and_answers_by_origin(stack: Stack, premium: httpx.Client) -> None:
@@ -103,13 +159,15 @@ def test_flower_wants_its_login_and_shows_tasks_under_readable_names(stack: Stac
     user, _, password = stack.up["flower_auth"].partition(":")
     with httpx.Client(base_url=stack.flower_url, auth=(user, password), timeout=30) as flower:
         assert flower.get("/").status_code == 200
-        for _ in range(100):  # events reach Flower a moment later
-            tasks = flower.get("/api/tasks").json()
-            ours = {task["uuid"]: task for task in tasks.values() if job["id"] in (task["kwargs"] or "")}
-            if ours:
-                break
-    assert {task["name"] for task in ours.values()} == {"kalpi.part"}
-    assert all(uuid.startswith(job["id"]) for uuid in ours)
+
+        def ended() -> list[dict[str, Any]]:
+            tasks = flower.get("/api/tasks").json().values()
+            return [task for task in tasks if job["id"] in (task["kwargs"] or "") and task["state"] == "SUCCESS"]
+
+        [task] = wait_until(ended)  # events reach Flower a moment later
+        assert (task["name"], task["uuid"]) == ("kalpi.part", f"{job['id']}:0")
+        assert re.fullmatch(rf"'completed in [\d.]+ s: part 0 of {job['id']}'", task["result"])
+        wait_until(lambda: {"batch", "interactive"} <= set(re.findall(r"\w+", flower.get("/broker").text)))
 
 
 def test_every_path_of_the_document_is_served_and_every_error_is_a_problem(stack: Stack) -> None:

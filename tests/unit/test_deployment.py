@@ -179,8 +179,13 @@ def test_the_api_image_has_no_numerics() -> None:
     locked = set(re.findall(r"^([\w-]+)(?:\[.*\])?==", text("locks/api.txt"), re.MULTILINE))
     assert "fastapi" in locked
     assert not locked & NUMERICS
-    assert set(context_sources("Dockerfile.api")) == {"locks/api.txt", "api", "common"}
+    assert set(context_sources("Dockerfile.api")) == {"locks/api.txt", "locks/remote-results.txt", "api", "common"}
     assert installed("Dockerfile.api", "build") == locked
+
+
+def test_the_api_image_has_pyarrow_alone_where_results_are_remote() -> None:
+    assert ("ARG", "REMOTE_RESULTS=") in stages("Dockerfile.api")["build"]
+    assert installed("Dockerfile.api", "build", given=("REMOTE_RESULTS",)) & NUMERICS == {"pyarrow"}
 
 
 def test_the_worker_image_has_what_its_modules_need() -> None:
@@ -197,9 +202,13 @@ def test_every_image_can_reach_the_broker(dockerfile: str, stage: str) -> None:
     assert {re.split(r"[^\w-]", one)[0] for one in needed} <= installed(dockerfile, stage)
 
 
-def installed(dockerfile: str, stage: str) -> set[str]:
-    """Packages of the locks a stage installs from, and those it picks from the lock of everything."""
+def installed(dockerfile: str, stage: str, given: tuple[str, ...] = ()) -> set[str]:
+    """Packages of the locks a stage installs from, and those it picks from the lock of everything.
+
+    `given` are build arguments that are set.
+    """
     runs = " ".join(rest for word, rest in stages(dockerfile)[stage] if word == "RUN")
+    runs = re.sub(r"\$\{(\w+):\+([^}]*)\}", lambda m: m[2] if m[1] in given else "", runs)
     picked = set(re.findall(r"/\^([\w-]+)==/", runs))
     everything = set(re.findall(r"^([\w-]+)==", text("locks/dev.txt"), re.MULTILINE))
     assert picked <= everything
