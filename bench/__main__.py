@@ -16,7 +16,7 @@ from bench.context import Bench, bench
 from bench.processes import environment
 from bench.report import Section, show
 
-BENCHMARKS = ("kernels", "catalogue", "memory", "cached", "cold", "scaling", "job", "submission", "flat")
+BENCHMARKS = ("kernels", "catalogue", "memory", "cached", "cold", "scaling", "job", "submission", "parts", "flat")
 """In the order they run, memory while the workers are fresh, flat last because it fills the cache.
 
 Each is a module with `run(bench) -> Section`.

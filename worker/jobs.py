@@ -52,9 +52,6 @@ WHERE job_id = CAST(:job_id AS uuid) AND number < :assembly ORDER BY number
 _OTHERS_WAIT = text("SELECT EXISTS (SELECT 1 FROM job_parts WHERE state = 'queued' AND user_id = :user_id)")
 
 
-_WORDS = {"completed": "completed", "failed": "failed", "retried": "retried", "refused": "claim lost"}
-
-
 class ClaimLost(Exception):  # noqa: N818
     """Whoever claimed the part may not end it any more; what it would write is for nothing."""
 
@@ -73,7 +70,7 @@ class Ran:
     def __str__(self) -> str:
         what = "assembly" if self.is_assembly else f"part {self.number}"
         why = "" if self.trouble is None else f" ({self.trouble})"
-        return f"{_WORDS[self.kind]} in {self.seconds} s: {what} of {self.job_id}{why}"
+        return f"{self.kind} in {self.seconds} s: {what} of {self.job_id}{why}"
 
     @property
     def kind(self) -> str:
@@ -116,9 +113,9 @@ def run_claimed(resources: Resources, claim: Claim) -> Ran:
     ran = Ran(claim.job_id, claim.number, claim.is_assembly, outcome, seconds, trouble)
     said = outcome.name.lower()
     log.info("part_ended", job_id=claim.job_id, part=claim.number, attempt=claim.attempt, outcome=said, seconds=seconds)
+    _tell(resources, claim, outcome)
     if ran.kind != "refused":
         resources.totals.add(BATCH, seconds=seconds, **{ran.kind: 1})
-    _tell(resources, claim, outcome)
     return ran
 
 

@@ -6,6 +6,7 @@ import subprocess
 import time
 from typing import Any
 
+import billiard.pool
 import pandas  # noqa: F401, ICN001 - pyarrow loads it at its first conversion: here once for all children
 import pyarrow.compute
 import pyarrow.parquet  # noqa: F401
@@ -20,6 +21,12 @@ from worker.market.store import MarketFile
 from worker.resources import Resources
 
 log = structlog.get_logger()
+
+_LAST_WORDS = 10  # times 0.1 s
+"""How long a child that ends waits until its parent has heard of its last task. A parent that ends listens no more,
+and waits for the child: both would wait for the 30 s that billiard has in mind. What is not heard is not acknowledged,
+and rings once more.
+"""
 
 _settings: Settings | None = None
 _markets: MarketFile | None = None
@@ -72,6 +79,7 @@ def connect(celery: Celery) -> None:
     if _settings is None or _markets is None:
         raise RuntimeError("the parent has not prepared")
     _resources = Resources.make(_settings, celery, _markets)
+    billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = _LAST_WORDS
 
 
 def disconnect(**_: Any) -> None:  # noqa: ANN401

@@ -184,7 +184,8 @@ class Sweeper:
         reason = f"its worker was lost {row.attempt} times"
         with connection.begin():
             outcome = fail_part(connection, claim, reason, self._settings.job_ttl_seconds)
-        self._totals.add(BATCH, failed=1)
+        if outcome is not Outcome.REFUSED:
+            self._totals.add(BATCH, failed=1)
         log.error("part_given_up", job_id=claim.job_id, part=claim.number, worker=row.worker, outcome=outcome.name)
         if outcome is Outcome.ASSEMBLY_QUEUED:
             ring(self._celery, [(claim.job_id, claim.parts_total)])

@@ -48,6 +48,7 @@ def resources(settings: Settings) -> Iterator[Resources]:
     yield made
     made.engine.dispose()
     made.cache.close()
+    made.totals.close()
     made.celery.close()
 
 

@@ -8,14 +8,14 @@ import pytest
 from fastapi import FastAPI
 
 from api import document
-from api.routes import auth, catalogue, jobs, me, operations
+from api.routes import auth, catalogue, events, jobs, me, operations, webhooks
 from common.catalogue import CATALOGUE
 from common.query import Form
 
 
 def made(*, with_routes_of_values: bool = False) -> dict[str, Any]:
     app = FastAPI(title="Test", version="1")
-    for routes in (auth, me, catalogue, jobs):
+    for routes in (auth, me, catalogue, jobs, events, webhooks):
         app.include_router(routes.router, responses=document.PROBLEMS)
     app.include_router(operations.router)
     if with_routes_of_values:
