@@ -158,7 +158,8 @@ job_parts = Table(
         postgresql_where=text("state = 'queued'"),
     ),
     Index("ix_job_parts_running", "lease_until", "user_id", postgresql_where=text("state = 'running'")),
-    Index("ix_job_parts_user_id_claimed_at", "user_id", "claimed_at"),
+    # Of claimed parts alone: else it looks good to the planner for finding queued ones, among all that have ended.
+    Index("ix_job_parts_user_id_claimed_at", "user_id", "claimed_at", postgresql_where=text("claimed_at IS NOT NULL")),
 )
 
 idempotency_keys = Table(  # which job a client's key stands for

@@ -156,7 +156,7 @@ class Desk:
             number=number,
         )
 
-    def claim(self, job_id: str, number: int, *, worker: str = "test") -> Claim | None:
+    def claim(self, job_id: str, number: int, *, worker: str = "test", lease: float = 30) -> Claim | None:
         """The claim of that part, whose turn is made to be the next; None when it cannot be claimed."""
         mine = {"id": UUID(job_id), "number": number}
         with self.engine.connect() as connection:
@@ -168,7 +168,7 @@ class Desk:
                 mine,
             )
             claim = claim_next(
-                connection, worker=worker, lease=30, bounds=bounds(self.settings), requests=Requests(), ttl=3600
+                connection, worker=worker, lease=lease, bounds=bounds(self.settings), requests=Requests(), ttl=3600
             )
             if claim is None or (claim.job_id, claim.number) != (job_id, number):
                 connection.rollback()
@@ -178,7 +178,7 @@ class Desk:
 
     def run(self, resources: Resources, job_id: str, number: int) -> None:
         """A worker runs that part, if it can be claimed."""
-        claim = self.claim(job_id, number, worker=resources.worker)
+        claim = self.claim(job_id, number, worker=resources.worker, lease=self.settings.part_lease_seconds)
         if claim is not None:
             run_claimed(resources, claim)
 

@@ -44,7 +44,12 @@ def _queue_by_user() -> None:
         "ix_job_parts_queued", "job_parts", ["user_id", "accepted_at", "job_id", "number"], postgresql_where=_QUEUED
     )
     op.create_index("ix_job_parts_running", "job_parts", ["lease_until", "user_id"], postgresql_where=_RUNNING)
-    op.create_index("ix_job_parts_user_id_claimed_at", "job_parts", ["user_id", "claimed_at"])
+    op.create_index(
+        "ix_job_parts_user_id_claimed_at",
+        "job_parts",
+        ["user_id", "claimed_at"],
+        postgresql_where=sa.text("claimed_at IS NOT NULL"),
+    )
 
 
 def _create_idempotency_keys() -> None:
