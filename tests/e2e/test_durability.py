@@ -4,7 +4,8 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -107,6 +108,12 @@ def busy(fleet: Fleet) -> bool:
     return bool(held(fleet))
 
 
+def works(fleet: Fleet, name: str) -> bool:
+    """Whether a process of that worker runs a part."""
+    children = psutil.Process(fleet.child(name).pid).children()
+    return not {child.pid for child in children}.isdisjoint(holder.pid for holder in held(fleet))
+
+
 def kill_child(fleet: Fleet) -> bool:
     """A process that runs a part for the first time: three kills would fail the part, and rightly so.
 
@@ -122,10 +129,15 @@ def kill_child(fleet: Fleet) -> bool:
     return False
 
 
-def kill_worker(fleet: Fleet, name: str) -> bool:
+def kill_a_worker(fleet: Fleet) -> bool:
     """As `kill_child`, a whole worker whose processes run parts for the first time; it is started again."""
+    return any(_kill_worker(fleet, name) for name in WORKERS)
+
+
+def _kill_worker(fleet: Fleet, name: str) -> bool:
     parent = psutil.Process(fleet.child(name).pid)
-    family = [parent, *parent.children(recursive=True)]
+    parent.suspend()  # it starts no others meanwhile
+    family = [*parent.children(recursive=True), parent]
     for process in family:
         process.suspend()
     pids = {process.pid for process in family}
@@ -139,34 +151,31 @@ def kill_worker(fleet: Fleet, name: str) -> bool:
     return False
 
 
+def ended(fleet: Fleet, jobs: Iterable[str]) -> int:
+    """How many parts of the jobs have."""
+    statement = "SELECT sum(parts_ended) FROM jobs WHERE id = ANY(CAST(:jobs AS uuid[]))"
+    return int(fleet.rows(statement, jobs=list(jobs))[0][0])
+
+
 def test_nothing_is_lost_or_done_twice_when_workers_are_killed(
     fleet: Fleet, accounts: Sequence[Account], undisturbed: dict[str, bytes], record_property: Record
 ) -> None:
     """Half of the kills hit a whole worker, half a process of one; all hit while parts are run."""
-    kills, total = often(4, 50), often(4, 134)
-    clients = [fleet.client(account) for account in accounts[1:]]
-    jobs: dict[str, tuple[str, httpx.Client]] = {}
-    for number in range(total):
-        form, client = FORMS[number % 2], clients[number % 3]
-        jobs[submit(client, "*", form).json()["id"]] = form, client
-    parts = total * SYMBOLS
-
-    def ended() -> int:
-        return int(
-            fleet.rows("SELECT sum(parts_ended) FROM jobs WHERE id = ANY(CAST(:jobs AS uuid[]))", jobs=list(jobs))[0][0]
-        )
-
-    began = time.monotonic()
-    for kill in range(kills):
-        wait_until(lambda kill=kill: ended() >= parts * (kill + 0.5) / (kills + 1), 600)
-        assert ended() < parts
-        name = WORKERS[kill // 2 % 2]
-        wait_until(lambda kill=kill, name=name: kill_child(fleet) if kill % 2 else kill_worker(fleet, name))
-    for job_id, (form, client) in jobs.items():
-        assert result(client, job_id) == undisturbed[form]
-    seconds = time.monotonic() - began
-    for client in clients:
-        client.close()
+    kills, total = often(4, 50), often(12, 134)
+    with ExitStack() as clients:
+        theirs = [clients.enter_context(fleet.client(account)) for account in accounts[1:]]
+        jobs: dict[str, tuple[str, httpx.Client]] = {}
+        for number in range(total):
+            form, client = FORMS[number % 2], theirs[number % 3]
+            jobs[submit(client, "*", form).json()["id"]] = form, client
+        began, parts = time.monotonic(), total * SYMBOLS
+        for kill in range(kills):
+            wait_until(lambda kill=kill: ended(fleet, jobs) >= parts * (kill + 0.5) / (kills + 1), 600)
+            wait_until(lambda kill=kill: kill_child(fleet) if kill % 2 else kill_a_worker(fleet))
+            assert ended(fleet, jobs) < parts
+        for job_id, (form, client) in jobs.items():
+            assert result(client, job_id) == undisturbed[form]
+        seconds = time.monotonic() - began
     fleet.assert_books()
     assert all([file.name for file in (fleet.results / job_id).iterdir()] for job_id in jobs)
     again = attempts(fleet, list(jobs))
@@ -183,8 +192,8 @@ def test_workers_are_restarted_one_after_the_other(fleet: Fleet, customers: Cust
     restarts, drained = often(3, 20), []
     with customers:
         for number in range(restarts):
-            wait_until(lambda: held(fleet))
             name = WORKERS[number % 2]
+            wait_until(lambda name=name: works(fleet, name))
             child = fleet.child(name)
             began = time.monotonic()
             child.send(signal.SIGTERM)
@@ -192,7 +201,7 @@ def test_workers_are_restarted_one_after_the_other(fleet: Fleet, customers: Cust
             drained.append(time.monotonic() - began)
             assert child.exit_code == 0
             fleet.start(name)
-            wait_until(fleet.is_ready, 60)
+            wait_until(lambda name=name: works(fleet, name))
     again = attempts(fleet, customers.jobs)
     tell(
         record_property,
