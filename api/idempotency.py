@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy import Connection, func, select, text
+from sqlalchemy.dialects.postgresql import insert
 
 from common.db.tables import idempotency_keys
 from common.errors import Conflict, InvalidParameters
@@ -58,19 +59,15 @@ def find_key(connection: Connection, user_id: int, key: IdempotencyKey) -> UUID 
     return found
 
 
-def take_key(connection: Connection, user_id: int, key: IdempotencyKey) -> UUID | None:
-    """As `find_key`; where there is none, nobody else can use the key until the end of the transaction.
-
-    Raises Conflict when somebody else is about to.
-    """
+def take_key(connection: Connection, user_id: int, key: IdempotencyKey) -> None:
+    """Nobody else can make a job under the key until the end of the transaction. Raises Conflict when somebody is."""
     taken = text("SELECT pg_try_advisory_xact_lock(:lock, hashtext(:name))")
     if not connection.execute(taken, {"lock": _LOCK, "name": f"{user_id} {key.key}"}).scalar_one():
         raise Conflict(f"A request with Idempotency-Key {key.key!r} is still being accepted; ask again")
-    return find_key(connection, user_id, key)
 
 
 def keep_key(connection: Connection, user_id: int, key: IdempotencyKey, job_id: UUID) -> None:
-    """The key stands for the job from now on, for 24 hours."""
-    columns = idempotency_keys.c
-    connection.execute(delete(idempotency_keys).where(columns.user_id == user_id, columns.key == key.key))
-    connection.execute(insert(idempotency_keys).values(user_id=user_id, key=key.key, digest=key.digest, job_id=job_id))
+    """The key, which is taken, stands for the job from now on, for 24 hours."""
+    kept = {"digest": key.digest, "job_id": job_id, "created_at": func.now()}
+    statement = insert(idempotency_keys).values(user_id=user_id, key=key.key, **kept)
+    connection.execute(statement.on_conflict_do_update(index_elements=["user_id", "key"], set_=kept))

@@ -20,7 +20,7 @@ from common.errors import FieldError, InvalidParameters, NotFound
 from common.jobs import XLSX_COLUMNS, XLSX_ROWS, JobRequest, Series, TableFormat
 from common.query import Interval, Warmup, read_date
 from common.tiers import TIERS, Tier, rank_for_date
-from common.webhooks import check_url
+from common.webhooks import read_url
 
 _FIELDS = (
     "symbols", "indicators", "start_date", "end_date", "interval", "warmup", "include_ohlcv", "format", "webhook_url",
@@ -116,7 +116,7 @@ def read_job(body: bytes, manifest: Manifest, tier: Tier, bounds: JobBounds) -> 
 
 def _check_size(request: JobRequest, rows: int, bounds: JobBounds) -> None:
     """Raises InvalidParameters for a table that is too large, or too large for its format."""
-    columns = len(request.columns) + 2
+    columns = request.width
     cells = rows * columns
     if cells > bounds.cells:
         raise InvalidParameters.one(("body",), f"asks for about {cells:,} cells; a job may have {bounds.cells:,}")
@@ -314,7 +314,7 @@ def _webhook_url(raw: object, faults: _Faults, *, private: bool) -> str | None:
     try:
         if not isinstance(raw, str):
             raise ValueError(f"is {_kind(raw)}, not a URL")  # noqa: TRY004, TRY301 - a fault like the others
-        check_url(raw, private=private)
+        read_url(raw, private=private)
     except ValueError as error:
         faults.add(("webhook_url",), str(error))
         return None

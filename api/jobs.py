@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, insert, text, update
 from api import metrics
 from api.accepted import Accepted
 from api.admission import seconds_left
-from api.idempotency import IdempotencyKey, keep_key, take_key
+from api.idempotency import IdempotencyKey, find_key, keep_key, take_key
 from api.job_body import JobPlan
 from api.job_warnings import warnings_of
 from api.publisher import Message
@@ -24,6 +24,7 @@ from common.broker import PART
 from common.dataset import Manifest
 from common.db.tables import job_parts, jobs
 from common.errors import Conflict, NotFound, QuotaExceeded, TooManyRequests
+from common.job_parts import cancel_parts
 from common.jobs import LIVE, JobRequest, JobState, PartState, Series, TableFormat, cut
 from common.part_costs import computing, writing
 from common.query import BARS, IndicatorQuery
@@ -72,11 +73,6 @@ SELECT id, created_at, format, cost, request -> 'warnings' AS warnings FROM jobs
 _LOCK = text("""
 SELECT status, cost, series_completed, series_failed, charged_on FROM jobs
 WHERE id = :job_id AND user_id = :user_id FOR NO KEY UPDATE
-""")
-
-_CANCEL_PARTS = text("""
-UPDATE job_parts SET state = 'cancelled', lease_until = NULL
-WHERE job_id = :job_id AND state IN ('waiting', 'queued', 'running')
 """)
 
 _LIVE = text("SELECT count(*) FROM jobs WHERE user_id = :user_id AND status IN ('queued', 'running')")
@@ -172,9 +168,11 @@ def accept_job(
     Raises QuotaExceeded when the rest of the day, `seconds_left`, does not allow so much, and TooManyRequests when the
     user would have more than `most` jobs under way. Nothing is kept when the caller rolls back.
     """
-    taken = None if entry.key is None else take_key(connection, entry.user_id, entry.key)
-    if taken is not None:
-        return find_accepted(connection, taken), None
+    if entry.key is not None:
+        take_key(connection, entry.user_id, entry.key)
+        earlier = find_accepted(connection, entry.user_id, entry.key)
+        if earlier is not None:
+            return earlier, None
     accepted = record_job(connection, entry, today)
     # Last, since whoever else counts for this user waits until the end of the transaction.
     charged = charge_whole(connection, entry.user_id, accepted.cost, today)
@@ -226,8 +224,11 @@ def record_job(connection: Connection, entry: Entry, charged_on: date) -> Accept
     return Accepted(job_id, created_at, draft.request.format, draft.request.cost, draft.request.warnings)
 
 
-def find_accepted(connection: Connection, job_id: UUID) -> Accepted:
-    """A job that an earlier request has made, as it was then."""
+def find_accepted(connection: Connection, user_id: int, key: IdempotencyKey) -> Accepted | None:
+    """The job that an earlier request with the key has made, if there was one. Raises as `find_key`."""
+    job_id = find_key(connection, user_id, key)
+    if job_id is None:
+        return None
     row = connection.execute(_ACCEPTED, {"job_id": job_id}).one()
     return Accepted(row.id, row.created_at, row.format, row.cost, row.warnings or (), is_new=False)
 
@@ -286,7 +287,7 @@ def cancel_job(connection: Connection, user_id: int, job_id: UUID, ttl: float) -
     if job.status not in LIVE:
         raise Conflict(f"Job {job_id} is {job.status} and cannot be cancelled")
     unfinished = job.cost - job.series_completed - job.series_failed
-    connection.execute(_CANCEL_PARTS, {"job_id": job_id})
+    cancel_parts(connection, str(job_id))
     connection.execute(_CANCEL, {"job_id": job_id, "unfinished": unfinished, "ttl": ttl})
     refund(connection, user_id, unfinished, job.charged_on)
     announce_end(connection, str(job_id))

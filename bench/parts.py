@@ -18,7 +18,7 @@ from bench.context import Bench
 from bench.part_jobs import Crew, Ran, crew
 from bench.part_transitions import Desk, Rate, Spent, desk
 from bench.processor_time import processor_seconds
-from bench.report import Figure, Section, ratio
+from bench.report import Figure, Section, ratio, two_by_one
 from bench.scale_model import Costs, Job, simulate
 from common.catalogue import find
 from common.jobs import JobRequest, Series, TableFormat
@@ -87,13 +87,7 @@ def run(bench: Bench) -> Section:
     costs = _costs(parts, rates.values(), spent)
     joining = 1e9 * median(found.one.joining / found.one.result_bytes for found in free)
     figures = [
-        ratio("throughput of two workers by one, as they are", "parts/s", _throughputs(free), better="higher"),
-        ratio(
-            f"throughput of two workers by one, each held to {SHARE:.0%} of a core",
-            "parts/s",
-            _throughputs(held),
-            better="higher",
-        ),
+        *two_by_one("parts/s", SHARE, _throughputs(free), _throughputs(held)),
         ratio(
             "… by the processor time of a part",
             "ms",

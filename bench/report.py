@@ -42,6 +42,14 @@ def speed_up(what: str, unit: str, rounds: Sequence[Pair]) -> Figure:
     return _figure(what, unit, rounds, [base / ours for ours, base in rounds], "higher")
 
 
+def two_by_one(unit: str, share: float, free: Sequence[Pair], held: Sequence[Pair]) -> list[Figure]:
+    """Throughputs of two processes by that of one: as they are, and each held to a share of a core."""
+    return [
+        ratio("throughput of two by one, as they are", unit, free, better="higher"),
+        ratio(f"throughput of two by one, each held to {share:.0%} of a core", unit, held, better="higher"),
+    ]
+
+
 def difference(rounds: Sequence[Pair]) -> float:
     """Ours less the baseline, the median of the rounds' own."""
     return median([ours - base for ours, base in rounds])

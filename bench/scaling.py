@@ -11,7 +11,7 @@ from bench.brake import PERIOD_MS, braked
 from bench.callers import REQUESTS_A_DAY
 from bench.context import Bench
 from bench.load import Ask, Load, measure
-from bench.report import Section, ratio
+from bench.report import Section, two_by_one
 from bench.stack import ApiProcess, api_processes
 
 CONNECTIONS = 128
@@ -39,15 +39,7 @@ def run(bench: Bench) -> Section:
         free = _rounds(bench, both, asks, 15 if bench.quick else 40, None)
         bench.say(f"scaling: one and two API processes, each held to {SHARE:.0%} of a core")
         held = _rounds(bench, both, asks, 5 if bench.quick else 10, SHARE)
-    figures = [
-        ratio("throughput of two by one, as they are", "req/s", _throughputs(free), better="higher"),
-        ratio(
-            f"throughput of two by one, each held to {SHARE:.0%} of a core",
-            "req/s",
-            _throughputs(held),
-            better="higher",
-        ),
-    ]
+    figures = two_by_one("req/s", SHARE, _throughputs(free), _throughputs(held))
     against = (
         f"The requests of `cached` on {CONNECTIONS} connections to two API processes, spread evenly, against the same"
         " to one. As they are, two API processes, PostgreSQL and the client compete for two cores. So they are measured"

@@ -129,6 +129,11 @@ class JobRequest:
         bars = ["open", "high", "low", "close", "volume"] if self.include_ohlcv else []
         return bars + [column for s in self.series for column in s.columns]
 
+    @property
+    def width(self) -> int:
+        """How many columns the table has, symbol and date among them."""
+        return 2 + len(self.columns)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "symbols": list(self.symbols),

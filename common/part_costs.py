@@ -22,9 +22,6 @@ WRITING: Mapping[TableFormat, float] = MappingProxyType(
 )
 """Nanoseconds per number of a table."""
 
-_KEYS = 2
-"""Columns of every table: symbol and date."""
-
 
 def computing(request: JobRequest) -> float:
     """Nanoseconds per row of a symbol's history."""
@@ -33,4 +30,4 @@ def computing(request: JobRequest) -> float:
 
 def writing(request: JobRequest) -> float:
     """Nanoseconds per row of the table."""
-    return WRITING[request.format] * (len(request.columns) + _KEYS)
+    return WRITING[request.format] * request.width

@@ -40,11 +40,6 @@ class Receiver:
     authority: str  # host and port as the header Host names them
 
 
-def check_url(url: str, *, private: bool) -> None:
-    """As `read_url`."""
-    read_url(url, private=private)
-
-
 def read_url(url: str, *, private: bool) -> Receiver:
     """Where a webhook goes. Raises ValueError that says what would be right.
 

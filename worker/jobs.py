@@ -6,7 +6,7 @@ both at once.
 
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -49,7 +49,10 @@ SELECT number, symbols, file, file_bytes FROM job_parts
 WHERE job_id = CAST(:job_id AS uuid) AND number < :assembly ORDER BY number
 """)
 
-_OTHERS_WAIT = text("SELECT EXISTS (SELECT 1 FROM job_parts WHERE state = 'queued' AND user_id = :user_id)")
+_NEXT = text("""
+SELECT job_id, number FROM job_parts WHERE state = 'queued' AND user_id = :user_id
+ORDER BY accepted_at, job_id, number LIMIT 1
+""")
 
 
 class ClaimLost(Exception):  # noqa: N818
@@ -107,8 +110,8 @@ def run_claimed(resources: Resources, claim: Claim) -> Ran:
         except ClaimLost:
             outcome = Outcome.REFUSED
         except Exception as error:  # noqa: BLE001 - whatever it is, the part is queued again or fails
-            outcome = _settle(resources, claim, lease, error)
             trouble = _reason(error, resources.settings.part_soft_seconds)
+            outcome = _settle(resources, claim, lease, error, trouble)
     seconds = round(time.monotonic() - began, 4)
     ran = Ran(claim.job_id, claim.number, claim.is_assembly, outcome, seconds, trouble)
     said = outcome.name.lower()
@@ -121,20 +124,22 @@ def run_claimed(resources: Resources, claim: Claim) -> Ran:
 
 def _tell(resources: Resources, claim: Claim, outcome: Outcome) -> None:
     """Rings for what can run from now on, and tells those who follow the job."""
-    if outcome is Outcome.ASSEMBLY_QUEUED or (claim.bounded_user is not None and _others_wait(resources, claim)):
-        ring(resources.celery, [(claim.job_id, claim.number + 1)])
+    if outcome is Outcome.ASSEMBLY_QUEUED:
+        ring(resources.celery, [(claim.job_id, claim.parts_total)])
+    elif claim.bounded_user is not None:
+        ring(resources.celery, _held_back(resources, claim.bounded_user))
     if outcome is not Outcome.REFUSED:
         announce(resources.cache, claim.job_id)
 
 
-def _others_wait(resources: Resources, claim: Claim) -> bool:
-    """Whether parts of the same user may have been held back by this one."""
+def _held_back(resources: Resources, user_id: int) -> list[tuple[str, int]]:
+    """The part of a user that may run now that another has ended, if one waits."""
     try:
         with resources.engine.connect() as connection:
-            return bool(connection.execute(_OTHERS_WAIT, {"user_id": claim.bounded_user}).scalar_one())
+            return [(str(row.job_id), row.number) for row in connection.execute(_NEXT, {"user_id": user_id})]
     except SQLAlchemyError as error:
         log.warning("rings_lost", sent=0, error=type(error).__name__)  # the sweeper rings
-        return False
+        return []
 
 
 def _compute(resources: Resources, claim: Claim, lease: Lease) -> Outcome:
@@ -143,8 +148,7 @@ def _compute(resources: Resources, claim: Claim, lease: Lease) -> Outcome:
     market = resources.markets.market_for(claim.data_version)
     table, errors = compute_table(market, claim.request, claim.symbols)
     if claim.is_whole:
-        piece = io.BytesIO()
-        _write_piece(market, claim.request, claim.symbols, table, piece)
+        piece = _piece_in_memory(market, claim.request, claim.symbols, table)
         file = _write_result(resources, claim, iter([piece]))
     else:
         name = part_file(claim.job_id, claim.number, claim.attempt, resources.store.era)
@@ -188,7 +192,7 @@ def _pieces(resources: Resources, claim: Claim, lease: Lease) -> Iterator[Binary
         elif claim.attempt < resources.settings.part_max_attempts:
             market = resources.markets.market_for(claim.data_version)
             table = _without_series(market, claim.request, part.symbols)
-            yield _written_again(market, claim.request, part.symbols, table)
+            yield _piece_in_memory(market, claim.request, part.symbols, table)
         # On the last attempt the rows of a part that failed are left out: they may be what killed its workers.
 
 
@@ -206,16 +210,16 @@ def _piece(resources: Resources, claim: Claim, part: Row[Any]) -> BinaryIO:
             log.warning("piece_torn", file=part.file)
     market = resources.markets.market_for(claim.data_version)
     table, _ = compute_table(market, claim.request, part.symbols)
-    return _written_again(market, claim.request, part.symbols, table)
+    return _piece_in_memory(market, claim.request, part.symbols, table)
 
 
-def _written_again(market: Market, request: JobRequest, symbols: list[str], table: pa.Table) -> BinaryIO:
+def _piece_in_memory(market: Market, request: JobRequest, symbols: Sequence[str], table: pa.Table) -> BinaryIO:
     piece = io.BytesIO()
-    _write_piece(market, request, tuple(symbols), table, piece)
+    _write_piece(market, request, symbols, table, piece)
     return piece
 
 
-def _write_piece(market: Market, request: JobRequest, symbols: tuple[str, ...], table: pa.Table, sink: Sink) -> None:
+def _write_piece(market: Market, request: JobRequest, symbols: Sequence[str], table: pa.Table, sink: Sink) -> None:
     before = request.symbols[: request.symbols.index(symbols[0])] if request.format.counts_rows else ()
     write_piece(table, request.format, sink, count_rows(market, request, before))
 
@@ -257,7 +261,7 @@ def _record(resources: Resources, lease: Lease, transition: Callable[[Connection
             time.sleep(_PAUSE)
 
 
-def _settle(resources: Resources, claim: Claim, lease: Lease, error: Exception) -> Outcome:
+def _settle(resources: Resources, claim: Claim, lease: Lease, error: Exception, reason: str) -> Outcome:
     """Queues a part again after `error`, or fails it when that would not help."""
     settings = resources.settings
     final = isinstance(error, KalpiError) or claim.attempt >= settings.part_max_attempts
@@ -271,7 +275,7 @@ def _settle(resources: Resources, claim: Claim, lease: Lease, error: Exception) 
 
     def end(connection: Connection) -> Outcome:
         if final:
-            return fail_part(connection, claim, _reason(error, settings.part_soft_seconds), settings.job_ttl_seconds)
+            return fail_part(connection, claim, reason, settings.job_ttl_seconds)
         return Outcome.RELEASED if release(connection, claim) else Outcome.REFUSED
 
     try:

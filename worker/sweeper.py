@@ -82,7 +82,7 @@ CROSS JOIN LATERAL (
 
 
 class Sweeper:
-    """Rounds of sweeping; between them it remembers which files to remove and when it last tidied."""
+    """Rounds of sweeping, each step after the other."""
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ import structlog
 from sqlalchemy import Connection, Row, text
 
 from common.errors import KalpiError
+from common.job_parts import cancel_parts
 from common.jobs import JobRequest, SeriesError
 from common.quota import refund
 from common.webhooks import announce_end
@@ -106,31 +107,19 @@ UPDATE job_parts SET state = 'queued'
 WHERE job_id = CAST(:job_id AS uuid) AND number = :number AND state = 'waiting'
 """)
 
-_CANCEL_ASSEMBLY = text("""
-UPDATE job_parts SET state = 'cancelled'
-WHERE job_id = CAST(:job_id AS uuid) AND number = :number AND state = 'waiting'
-""")
-
 _FAIL_PART = text("""
 UPDATE job_parts SET state = 'failed', errors = CAST(:errors AS jsonb), lease_until = NULL
 WHERE job_id = CAST(:job_id AS uuid) AND number = :number
 """)
 
-_CANCEL_PARTS = text("""
-UPDATE job_parts SET state = 'cancelled', lease_until = NULL
-WHERE job_id = CAST(:job_id AS uuid) AND state IN ('waiting', 'queued', 'running')
-""")
-
+# The commit of this transaction returns when it is on disk.
 _END_JOB = text("""
 UPDATE jobs SET status = :status, refunded = refunded + :refunded, completed_at = now(),
                 expires_at = now() + make_interval(secs => :ttl),
                 result_file = :file, result_bytes = :size, result_etag = :etag
 WHERE id = CAST(:job_id AS uuid)
+RETURNING set_config('synchronous_commit', 'on', true)
 """)
-
-
-_ON_DISK = text("SET LOCAL synchronous_commit = on")
-"""Of this transaction: its commit returns when it is on disk."""
 
 
 def claim_next(
@@ -224,21 +213,20 @@ def _end_part(
         refund(connection, job.user_id, failed, job.charged_on)
     if not counted.all_ended:
         return Outcome.ENDED
-    if counted.series_completed and not claim.is_whole:
-        connection.execute(_QUEUE_ASSEMBLY, {"job_id": claim.job_id, "number": job.parts_total})
-        return Outcome.ASSEMBLY_QUEUED
-    connection.execute(_CANCEL_ASSEMBLY, {"job_id": claim.job_id, "number": job.parts_total})
-    if counted.series_completed:
-        _end_job(connection, claim.job_id, "completed", ttl, result=file)
-    else:
+    if not counted.series_completed:
+        cancel_parts(connection, claim.job_id)  # the assembly, if there is one
         _end_job(connection, claim.job_id, "failed", ttl)
-    return Outcome.JOB_ENDED
+        return Outcome.JOB_ENDED
+    if claim.is_whole:
+        _end_job(connection, claim.job_id, "completed", ttl, result=file)
+        return Outcome.JOB_ENDED
+    connection.execute(_QUEUE_ASSEMBLY, {"job_id": claim.job_id, "number": job.parts_total})
+    return Outcome.ASSEMBLY_QUEUED
 
 
 def _fail_assembly(connection: Connection, claim: Claim, reason: str, ttl: float) -> Outcome:
-    error = [{"symbol": None, "indicator": None, "detail": reason}]
     job = _lock_job(connection, claim.job_id)
-    if job is None or not _mark(connection, claim, "failed", None, error):
+    if job is None or not _mark(connection, claim, "failed", None, _of_the_job(reason)):
         return Outcome.REFUSED
     _give_all_back(connection, job, ttl)
     return Outcome.JOB_ENDED
@@ -249,10 +237,15 @@ def _fail_job(connection: Connection, job_id: str, number: int, reason: str, ttl
     job = _lock_job(connection, job_id)
     if job is None:
         return
-    errors = orjson.dumps([{"symbol": None, "indicator": None, "detail": reason}]).decode()
+    errors = orjson.dumps(_of_the_job(reason)).decode()
     connection.execute(_FAIL_PART, {"job_id": job_id, "number": number, "errors": errors})
-    connection.execute(_CANCEL_PARTS, {"job_id": job_id})
+    cancel_parts(connection, job_id)
     _give_all_back(connection, job, ttl)
+
+
+def _of_the_job(reason: str) -> list[dict[str, str | None]]:
+    """The errors of a part, where the fault is the whole job's."""
+    return [{"symbol": None, "indicator": None, "detail": reason}]
 
 
 def _give_all_back(connection: Connection, job: Row[Any], ttl: float) -> None:
@@ -292,7 +285,6 @@ def _end_job(
     refunded: int = 0,
     result: StoredFile | None = None,
 ) -> None:
-    connection.execute(_ON_DISK)
     connection.execute(
         _END_JOB,
         {

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response, status
 from api.admission import not_allowed, seconds_left
 from api.caller import Caller, CredentialsDep
 from api.document import problem_response
-from api.idempotency import find_key, read_key
+from api.idempotency import read_key
 from api.job_body import JobPlan, read_job
 from api.job_ids import read_job_id
 from api.jobs import cancel_job, find_accepted, find_job, list_jobs, submit_job
@@ -56,17 +56,17 @@ async def submit(
     wait = preferred_wait(request.headers.get("prefer")) or 0
     body = await request.body()
     key = None if validate_only else read_key(request.headers.get("idempotency-key"), body)
-    earlier = None if key is None else await services.database.run(partial(find_key, user_id=caller.user_id, key=key))
-    if earlier is not None:
-        accepted = await services.database.run(partial(find_accepted, job_id=earlier))
-    else:
+    accepted = None
+    if key is not None:
+        accepted = await services.database.run(partial(find_accepted, user_id=caller.user_id, key=key))
+    if accepted is None:
         plan = read_job(body, services.manifest.current(), caller.tier, services.job_bounds)
         if plan.rank > caller.tier.rank:
             raise not_allowed(plan.rank)
         if validate_only:
             return _estimate(plan, caller, services)
         accepted, request.scope["state"]["standing"] = await submit_job(services, plan, caller, key)
-    job = Job.accepted(accepted)
+    job = Job.of(accepted)
     if wait:
         await services.job_watch.wait(accepted.id, wait)
         job = await services.database.run(lambda c: Job.of(find_job(c, caller.user_id, accepted.id)))

@@ -85,7 +85,7 @@ class Job(BaseModel):
     )
 
     @classmethod
-    def of(cls, row: Row[Any]) -> "Job":
+    def of(cls, row: Row[Any] | Accepted) -> "Job":
         return cls(
             id=str(row.id),
             status=row.status,
@@ -93,32 +93,13 @@ class Job(BaseModel):
             started_at=row.started_at,
             completed_at=row.completed_at,
             expires_at=row.expires_at,
-            format=row.format,
+            format=TableFormat(row.format),
             series=SeriesCount(total=row.cost, completed=row.series_completed, failed=row.series_failed),
             cost=row.cost - row.refunded,
             progress=_progress(row),
             errors=row.errors or [],
             urls=Urls.of(row.id),
-            **({"warnings": row.warnings} if row.warnings else {}),
-        )
-
-    @classmethod
-    def accepted(cls, job: Accepted) -> "Job":
-        """As it was in its first moment."""
-        return cls(
-            id=str(job.id),
-            status=JobState.QUEUED,
-            created_at=job.created_at,
-            started_at=None,
-            completed_at=None,
-            expires_at=None,
-            format=TableFormat(job.format),
-            series=SeriesCount(total=job.cost, completed=0, failed=0),
-            cost=job.cost,
-            progress=0.0,
-            errors=[],
-            urls=Urls.of(job.id),
-            **({"warnings": list(job.warnings)} if job.warnings else {}),
+            **({"warnings": list(row.warnings)} if row.warnings else {}),
         )
 
 
@@ -134,7 +115,7 @@ class Estimate(BaseModel):
     remaining_after: int | None = Field(description="Null when unlimited.", examples=[42])
 
 
-def _progress(row: Row[Any]) -> float:
+def _progress(row: Row[Any] | Accepted) -> float:
     """Share of the parts that have ended, the joining of their pieces counted as one."""
     if row.status in (JobState.COMPLETED, JobState.FAILED, JobState.EXPIRED):
         return 1.0

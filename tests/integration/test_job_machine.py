@@ -9,7 +9,6 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -32,6 +31,7 @@ from tests.books import assert_books
 from tests.conftest import Embedded
 from tests.integration.job_kit import Desk, make_settings, sma
 from tests.integration.job_model import ATTEMPTS, LIVE, SERIES, Ends, Job, Model, Person, assert_same
+from tests.integration.machines import machine_settings
 from tests.soak import Record, often, tell
 from worker.expiry import Expiry
 from worker.requests import Requests
@@ -340,16 +340,7 @@ def test_whatever_happens_a_job_ends_once_and_is_paid_for_once(sweeper: Sweeper,
     with capture_logs():  # of the sweeper
         run_state_machine_as_test(
             lambda: JobMachine(sweeper, seen),
-            settings=settings(
-                max_examples=EXAMPLES,
-                stateful_step_count=STEPS,
-                deadline=None,
-                derandomize=True,
-                database=None,
-                suppress_health_check=list(HealthCheck),
-                report_multiple_bugs=False,
-                phases=[Phase.generate],  # shrinking would take as long again as everything else
-            ),
+            settings=machine_settings(EXAMPLES, STEPS),
         )
     steps = seen.pop("steps")
     tell(record_property, f"{steps} steps of the job machine, no violation; {dict(sorted(seen.items()))}")

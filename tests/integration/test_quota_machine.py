@@ -7,7 +7,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, Phase, event, settings
+from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     precondition,
@@ -23,6 +23,7 @@ from common.db.tables import sessions
 from common.errors import Unauthenticated, Unavailable
 from common.quota import charge_whole, refund
 from common.tiers import OUT_OF_REACH, TIERS, TierName
+from tests.integration.machines import machine_settings
 from tests.integration.quota_model import CHARGE, EXAMPLES, MISFORTUNES, STEPS, Ask, Order, QuotaModel, orders
 from tests.wire import Loss
 
@@ -356,14 +357,5 @@ def test_a_connection_that_is_reset_is_noticed(module_database: str, engine: Eng
 def test_whatever_happens_the_count_is_what_was_said(module_database: str, engine: Engine) -> None:
     run_state_machine_as_test(
         lambda: QuotaMachine(module_database, engine),
-        settings=settings(
-            max_examples=EXAMPLES,
-            stateful_step_count=STEPS,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-            report_multiple_bugs=False,
-            phases=[Phase.generate],  # shrinking would take as long again as everything else
-        ),
+        settings=machine_settings(EXAMPLES, STEPS),
     )
