@@ -21,7 +21,7 @@ from common.errors import KalpiError, NotFound, TooManyRequests, Unavailable
 from common.jobs import JobState
 
 ID = uuid4()
-JOB = Job.accepted(Accepted(ID, datetime.now(UTC), "csv", 3, ()))
+JOB = Job.of(Accepted(ID, datetime.now(UTC), "csv", 3, ()))
 USER = 7
 
 
